@@ -1,0 +1,239 @@
+"""Spikes: a loss that jumps above where it just was, and slow climbs that never jump.
+
+The detector reads a series point by point and never revises what it said about
+the past, so that the live pruner and the reader of a finished log see the same.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweeper.curves.finding import Finding, FindingKind
+from sweeper.curves.noise import difference_sigma
+
+# With fewer trailing points a spread means nothing: only the absolute and the
+# relative threshold speak then.
+MIN_POINTS_FOR_SIGMA = 8
+# Trailing values that tell the level just before the judged point.
+LEVEL_POINTS = 5
+
+
+@dataclass(frozen=True)
+class SpikeSettings:
+    """When a rise counts as a spike.
+
+    Attributes:
+        sigmas: Height in robust standard deviations of the trailing noise.
+        relative: Height as a fraction of the trailing level.
+        nats: Height in nats.
+        window: Trailing points that tell level and noise.
+        recovered_sigmas: A spike is over once the loss is back within this many
+            standard deviations (or a quarter of the spike's height) of its level.
+    """
+
+    sigmas: float = 6.0
+    relative: float = 0.05
+    nats: float = 0.15
+    window: int = 32
+    recovered_sigmas: float = 3.0
+
+
+@dataclass
+class Excursion:
+    """A stretch of the series above its level; `end_*` and `current` follow it while it lasts."""
+
+    start_step: int
+    start_tokens: int
+    level: float
+    threshold: float
+    sigma: float
+    peak: float
+    peak_step: int
+    end_step: int
+    end_tokens: int
+    current: float
+    num_points: int = 1
+    recovered: bool = False
+
+    @property
+    def height(self) -> float:
+        """Peak above the level before it, in nats."""
+        return self.peak - self.level
+
+
+class SpikeDetector:
+    """Finds excursions in one series of losses.
+
+    The judged point never enters the level that it is judged against, and the
+    points of an excursion never enter the level afterwards.
+    """
+
+    def __init__(self, settings: SpikeSettings | None = None) -> None:
+        self._settings = settings or SpikeSettings()
+        self._trailing: deque[float] = deque(maxlen=self._settings.window)
+        self._past: list[Excursion] = []
+        self._open: Excursion | None = None
+        self._starting_loss: float | None = None
+
+    @property
+    def open(self) -> Excursion | None:
+        """The excursion that the series is in, if it is in one."""
+        return self._open
+
+    @property
+    def starting_loss(self) -> float | None:
+        """The first finite value, before training changed anything."""
+        return self._starting_loss
+
+    def update(self, step: int, tokens: int, value: float) -> None:
+        """Take the next value; those that are not finite are another detector's."""
+        if not math.isfinite(value):
+            return
+        if self._starting_loss is None:
+            self._starting_loss = value
+        if self._open is None:
+            self._judge(step, tokens, value)
+        else:
+            self._follow(self._open, step, tokens, value)
+
+    def _judge(self, step: int, tokens: int, value: float) -> None:
+        if self._trailing:
+            level = float(np.median(list(self._trailing)[-LEVEL_POINTS:]))
+            sigma = self._sigma()
+            threshold = max(
+                self._settings.sigmas * sigma,
+                self._settings.relative * abs(level),
+                self._settings.nats,
+            )
+            if value - level > threshold:
+                self._open = Excursion(
+                    start_step=step,
+                    start_tokens=tokens,
+                    level=level,
+                    threshold=threshold,
+                    sigma=sigma,
+                    peak=value,
+                    peak_step=step,
+                    end_step=step,
+                    end_tokens=tokens,
+                    current=value,
+                )
+                return
+        self._trailing.append(value)
+
+    def _sigma(self) -> float:
+        if len(self._trailing) < MIN_POINTS_FOR_SIGMA:
+            return 0.0
+        return difference_sigma(list(self._trailing))
+
+    def _follow(self, spike: Excursion, step: int, tokens: int, value: float) -> None:
+        spike.end_step, spike.end_tokens, spike.current = step, tokens, value
+        near = max(self._settings.recovered_sigmas * spike.sigma, 0.25 * spike.height)
+        if value <= spike.level + near:
+            spike.recovered = True
+            self._past.append(spike)
+            self._open = None
+            self._trailing.append(value)
+            return
+        spike.num_points += 1
+        if value > spike.peak:
+            spike.peak, spike.peak_step = value, step
+
+    def findings(self) -> list[Finding]:
+        """Every spike so far, the open one as not recovered."""
+        spikes = [*self._past, *([self._open] if self._open else [])]
+        return [self._finding(spike) for spike in spikes]
+
+    def _finding(self, spike: Excursion) -> Finding:
+        start = self._starting_loss if self._starting_loss is not None else spike.level
+        place = "above" if spike.peak > start else "below"
+        noise = f" ({spike.height / spike.sigma:.0f} sigma)" if spike.sigma > 0 else ""
+        return Finding(
+            kind=FindingKind.SPIKE,
+            start_step=spike.start_step,
+            end_step=spike.end_step,
+            severity=spike.height,
+            recovered=spike.recovered,
+            evidence=(
+                f"loss {spike.peak:.4f} at step {spike.peak_step}, {spike.height:+.2f} nats{noise} "
+                f"over the trailing level {spike.level:.4f}; {place} the starting loss {start:.4f}"
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class ClimbSettings:
+    """When a slow rise counts as divergence.
+
+    Attributes:
+        smooth: Points whose median stands for the loss.
+        relative: Rise over the best such median, as a fraction of it.
+        nats: The same in nats.
+        sigmas: The same in standard errors of such a median.
+    """
+
+    smooth: int = 8
+    relative: float = 0.05
+    nats: float = 0.25
+    sigmas: float = 6.0
+
+
+class ClimbDetector:
+    """Finds a sustained rise over the best level so far, however slowly it comes."""
+
+    def __init__(self, settings: ClimbSettings | None = None) -> None:
+        self._settings = settings or ClimbSettings()
+        self._recent: deque[float] = deque(maxlen=4 * self._settings.smooth)
+        self._best = math.inf
+        self._best_sigma = 0.0
+        self.open_since_tokens: int | None = None
+        self._start_step = 0
+        self._rise = 0.0
+        self._last_step = 0
+
+    def update(self, step: int, tokens: int, value: float) -> None:
+        """Take the next value; those that are not finite are another detector's."""
+        if not math.isfinite(value):
+            return
+        self._recent.append(value)
+        self._last_step = step
+        if len(self._recent) < self._settings.smooth:
+            return
+        level = float(np.median(list(self._recent)[-self._settings.smooth :]))
+        sigma = difference_sigma(list(self._recent)) * math.sqrt(
+            math.pi / 2 / self._settings.smooth
+        )
+        threshold = max(
+            self._settings.nats,
+            self._settings.relative * abs(self._best) if math.isfinite(self._best) else 0.0,
+            self._settings.sigmas * max(sigma, self._best_sigma),
+        )
+        if level < self._best:
+            self._best, self._best_sigma = level, sigma
+        self._rise = level - self._best
+        if self._rise <= threshold:
+            self.open_since_tokens = None
+        elif self.open_since_tokens is None:
+            self.open_since_tokens, self._start_step = tokens, step
+
+    def findings(self) -> list[Finding]:
+        """The rise that the series is in, if it is in one."""
+        if self.open_since_tokens is None:
+            return []
+        return [
+            Finding(
+                kind=FindingKind.DIVERGENCE,
+                start_step=self._start_step,
+                end_step=self._last_step,
+                severity=self._rise,
+                recovered=False,
+                evidence=(
+                    f"the median of {self._settings.smooth} losses stands {self._rise:.2f} nats "
+                    f"above its best, {self._best:.4f}"
+                ),
+            )
+        ]
