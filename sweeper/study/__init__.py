@@ -1,0 +1,67 @@
+"""The study file: what may stand in it, how it is read, and what makes it the same study."""
+
+from __future__ import annotations
+
+from sweeper.study.hyperparameters import (
+    INTEGER_HYPERPARAMETERS,
+    REAL_HYPERPARAMETERS,
+    WORD_HYPERPARAMETERS,
+    Hyperparameters,
+    HyperparameterValue,
+    experiment_key,
+    warmup_steps,
+    with_changes,
+)
+from sweeper.study.identity import identity_differences
+from sweeper.study.json_schema import study_json_schema
+from sweeper.study.loading import load_study
+from sweeper.study.recipe import read_recipe, recipe_from
+from sweeper.study.sections import (
+    BaselineSpec,
+    BudgetSpec,
+    DataSpec,
+    EvaluateSpec,
+    Expectation,
+    Hypothesis,
+    PlateauRule,
+    PruneSpec,
+    SearchSpec,
+    SpikeRule,
+    WorkersSpec,
+)
+from sweeper.study.space import Choice, Dimension, Range
+from sweeper.study.spec import StudySpec, identity, spec_from_plain, spec_to_plain
+
+__all__ = [
+    "INTEGER_HYPERPARAMETERS",
+    "REAL_HYPERPARAMETERS",
+    "WORD_HYPERPARAMETERS",
+    "BaselineSpec",
+    "BudgetSpec",
+    "Choice",
+    "DataSpec",
+    "Dimension",
+    "EvaluateSpec",
+    "Expectation",
+    "HyperparameterValue",
+    "Hyperparameters",
+    "Hypothesis",
+    "PlateauRule",
+    "PruneSpec",
+    "Range",
+    "SearchSpec",
+    "SpikeRule",
+    "StudySpec",
+    "WorkersSpec",
+    "experiment_key",
+    "identity",
+    "identity_differences",
+    "load_study",
+    "read_recipe",
+    "recipe_from",
+    "spec_from_plain",
+    "spec_to_plain",
+    "study_json_schema",
+    "warmup_steps",
+    "with_changes",
+]

@@ -1,0 +1,171 @@
+"""What one part of a study demands of another.
+
+Each check names the parts that it reads, so that it still speaks when another part is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sweeper.study.hyperparameters import with_changes
+from sweeper.study.problems import Issue, KeyPath
+from sweeper.study.sections import (
+    BaselineSpec,
+    BudgetSpec,
+    EvaluateSpec,
+    Hypothesis,
+    SearchSpec,
+)
+from sweeper.study.space import Choice, Dimension, Range, grid_size
+
+_LARGEST_GRID = 100_000
+
+Trials = Sequence[Mapping[str, object]]
+
+
+def issues_between_sections(sections: Mapping[str, Any]) -> list[Issue]:
+    """What is wrong between the parts of a study.
+
+    Args:
+        sections: The parts that are valid in themselves, by their keys.
+    """
+    issues: list[Issue] = []
+    for names, check in _CHECKS:
+        if all(name in sections for name in names):
+            issues += check(*(sections[name] for name in names))
+    return issues
+
+
+def _budget_of_trials(
+    budget: BudgetSpec, hypotheses: Sequence[Hypothesis], trials: Trials
+) -> Iterator[Issue]:
+    needed = 1 + len(hypotheses) + len(trials)
+    if budget.trials < needed:
+        parts = ["the baseline", _count(hypotheses, "hypothesis", "hypotheses")]
+        parts += [_count(trials, "listed trial", "listed trials")] if trials else []
+        message = f"{budget.trials} is too few for {' + '.join(parts)}"
+        yield Issue(("budget", "trials"), f"{message} (allowed: at least {needed})")
+
+
+def _count(things: Sequence[object], one: str, many: str) -> str:
+    return f"{len(things)} {one if len(things) == 1 else many}"
+
+
+def _budget_of_tokens(budget: BudgetSpec) -> Iterator[Issue]:
+    if budget.tokens is not None and budget.tokens < budget.tokens_per_trial:
+        message = f"{budget.tokens} tokens are not enough for one trial"
+        allowed = f"allowed: at least budget.tokens_per_trial, {budget.tokens_per_trial}"
+        yield Issue(("budget", "tokens"), f"{message} ({allowed})")
+
+
+def _evaluation(evaluate: EvaluateSpec, budget: BudgetSpec) -> Iterator[Issue]:
+    if evaluate.every_tokens > budget.tokens_per_trial:
+        message = f"{evaluate.every_tokens} is beyond the trial's end"
+        allowed = f"allowed: at most budget.tokens_per_trial, {budget.tokens_per_trial}"
+        yield Issue(("evaluate", "every_tokens"), f"{message} ({allowed})")
+    yield from _fits(("evaluate", "block_size"), evaluate.block_size, budget)
+    if evaluate.tokens is not None and evaluate.tokens < evaluate.block_size:
+        message = f"{evaluate.tokens} tokens do not fill one block"
+        allowed = f"allowed: at least evaluate.block_size, {evaluate.block_size}"
+        yield Issue(("evaluate", "tokens"), f"{message} ({allowed})")
+
+
+def _baseline_block(baseline: BaselineSpec, budget: BudgetSpec) -> Iterator[Issue]:
+    path = ("baseline", "hyperparameters", "block_size")
+    yield from _fits(path, baseline.hyperparameters.block_size, budget)
+
+
+def _searched_blocks(space: Mapping[str, Dimension], budget: BudgetSpec) -> Iterator[Issue]:
+    dimension = space.get("block_size")
+    if isinstance(dimension, Choice):
+        for index, value in enumerate(dimension.values):
+            yield from _fits(("space", "block_size", index), value, budget)
+    elif isinstance(dimension, Range):
+        yield from _fits(("space", "block_size", "high"), dimension.high, budget)
+
+
+def _hypothesis_blocks(hypotheses: Sequence[Hypothesis], budget: BudgetSpec) -> Iterator[Issue]:
+    for index, hypothesis in enumerate(hypotheses):
+        path = ("hypotheses", index, "change", "block_size")
+        yield from _fits(path, hypothesis.change.get("block_size"), budget)
+
+
+def _listed_blocks(trials: Trials, budget: BudgetSpec) -> Iterator[Issue]:
+    for index, trial in enumerate(trials):
+        yield from _fits(("trials", index, "block_size"), trial.get("block_size"), budget)
+
+
+def _fits(path: KeyPath, block_size: object, budget: BudgetSpec) -> Iterator[Issue]:
+    if isinstance(block_size, int) and block_size > budget.tokens_per_trial:
+        message = f"a block of {block_size} tokens is longer than a trial"
+        allowed = f"allowed: at most budget.tokens_per_trial, {budget.tokens_per_trial}"
+        yield Issue(path, f"{message} ({allowed})")
+
+
+def _sampler_and_space(search: SearchSpec, space: Mapping[str, Dimension]) -> Iterator[Issue]:
+    if not space and search.sampler != "list":
+        yield Issue(
+            ("space",),
+            f"the sampler {search.sampler} has nothing to search "
+            "(allowed: one hyperparameter or more, or search.sampler: list)",
+        )
+    if search.sampler == "grid":
+        yield from _grid(space)
+
+
+def _grid(space: Mapping[str, Dimension]) -> Iterator[Issue]:
+    endless = [name for name, d in space.items() if isinstance(d, Range) and d.step is None]
+    for name in endless:
+        message = "the sampler grid needs a list of values or a step"
+        yield Issue(("space", name), f"{message} (allowed: a list, or {{low, high, step}})")
+    if not endless and (size := grid_size(space)) > _LARGEST_GRID:
+        message = f"the grid has {size} points (allowed: at most {_LARGEST_GRID})"
+        yield Issue(("space",), message)
+
+
+def _sampler_and_trials(search: SearchSpec, trials: Trials) -> Iterator[Issue]:
+    if search.sampler == "list" and not trials:
+        message = "the sampler list needs trials (allowed: a list of changes to the baseline)"
+        yield Issue(("trials",), message)
+    if search.sampler != "list" and trials:
+        message = f"the sampler {search.sampler} does not run listed trials"
+        yield Issue(("trials",), f"{message} (allowed with search.sampler: list)")
+
+
+def _names(hypotheses: Sequence[Hypothesis]) -> Iterator[Issue]:
+    seen: set[str] = set()
+    for index, hypothesis in enumerate(hypotheses):
+        if hypothesis.name in seen:
+            message = f"{hypothesis.name!r} is used twice (allowed: a name of its own)"
+            yield Issue(("hypotheses", index, "name"), message)
+        seen.add(hypothesis.name)
+
+
+def _real_changes(
+    hypotheses: Sequence[Hypothesis], baseline: BaselineSpec, seed: int
+) -> Iterator[Issue]:
+    own_seed = baseline.hyperparameters.seed
+    start = with_changes(baseline.hyperparameters, {"seed": seed if own_seed is None else own_seed})
+    for index, hypothesis in enumerate(hypotheses):
+        change = {**hypothesis.change}
+        if change.get("seed", seed) is None:
+            change["seed"] = seed
+        if with_changes(start, change) == start:
+            message = "the baseline has these values already (allowed: a change to it)"
+            yield Issue(("hypotheses", index, "change"), message)
+
+
+_CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
+    (("budget", "hypotheses", "trials"), _budget_of_trials),
+    (("budget",), _budget_of_tokens),
+    (("evaluate", "budget"), _evaluation),
+    (("baseline", "budget"), _baseline_block),
+    (("space", "budget"), _searched_blocks),
+    (("hypotheses", "budget"), _hypothesis_blocks),
+    (("trials", "budget"), _listed_blocks),
+    (("search", "space"), _sampler_and_space),
+    (("search", "trials"), _sampler_and_trials),
+    (("hypotheses",), _names),
+    (("hypotheses", "baseline", "seed"), _real_changes),
+)

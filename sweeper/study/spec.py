@@ -1,0 +1,179 @@
+"""The whole study file as one frozen value."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, PrivateAttr, field_serializer, model_validator
+
+from sweeper.study.checks import issues_between_sections
+from sweeper.study.hyperparameters import (
+    Changes,
+    Hyperparameters,
+    HyperparameterValue,
+    with_changes,
+)
+from sweeper.study.identity import digest_of, identity_of
+from sweeper.study.problems import refusal
+from sweeper.study.quantities import Source, Text, Whole
+from sweeper.study.section import Section
+from sweeper.study.sections import (
+    BaselineSpec,
+    BudgetSpec,
+    DataSpec,
+    EvaluateSpec,
+    Hypothesis,
+    PruneSpec,
+    SearchSpec,
+    WorkersSpec,
+)
+from sweeper.study.space import Dimension, SearchSpace, dimension_to_plain
+
+_LONGEST_FOLDER_NAME = 60
+_STORAGE_URL = r"default|[A-Za-z][A-Za-z0-9+.-]*://\S.*"
+
+Trial = Annotated[dict[str, HyperparameterValue], Changes(may_be_empty=True)]
+
+
+class StudySpec(Section):
+    """A study: what is trained, how it is judged, and what is tried.
+
+    A spec made from plain data is checked against itself; only `load_study` also looks at the
+    files that it names.
+    """
+
+    name: Annotated[str, Text(longest=200)] = Field(
+        description="The study's name; its results lie in a folder of that name."
+    )
+    seed: Annotated[int, Whole(0)] = Field(
+        0, description="Seed of the split, the sampler and every trial without its own."
+    )
+    model: Annotated[str, Source(("tiny", "untrained"), "a directory, or a hub name")] = Field(
+        description="The base: builtin:tiny, builtin:untrained, a directory, or a hub name."
+    )
+    data: DataSpec = Field(description="The corpus and how it is split.")
+    evaluate: EvaluateSpec = Field(
+        EvaluateSpec(), description="The one way in which every trial is judged."
+    )
+    budget: BudgetSpec = Field(description="What the study and each trial may spend.")
+    engine: Literal["auto", "peft"] = Field("auto", description="What trains a trial.")
+    baseline: BaselineSpec = Field(BaselineSpec(), description="The run to beat.")
+    space: Annotated[dict[str, Dimension], SearchSpace()] = Field(
+        default_factory=dict,
+        description="For each searched hyperparameter a list of values, or a range.",
+    )
+    search: SearchSpec = Field(SearchSpec(), description="How the next trial is chosen.")
+    trials: Annotated[tuple[Trial, ...], Field(strict=False)] = Field(
+        (), description="With the sampler list: changes to the baseline, run in order."
+    )
+    prune: PruneSpec = Field(PruneSpec(), description="The rules that end a trial early.")
+    hypotheses: Annotated[tuple[Hypothesis, ...], Field(strict=False)] = Field(
+        (), description="Named changes to the baseline that are tried before the search."
+    )
+    workers: WorkersSpec = Field(WorkersSpec(), description="Who trains the trials.")
+    storage: Annotated[
+        str, Text(pattern=_STORAGE_URL, allowed="default, or a URL such as sqlite:///study.db")
+    ] = Field("default", description="default (a file in the study's folder) or an Optuna URL.")
+    output: Annotated[str, Text()] | None = Field(
+        None, description="Folder for results, relative to the study file; null: reports."
+    )
+
+    _path: Path = PrivateAttr(default=Path("study.yaml"))
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        sections = {name: getattr(self, name) for name in type(self).model_fields}
+        if issues := issues_between_sections(sections):
+            raise refusal("StudySpec", issues)
+        return self
+
+    @field_serializer("space")
+    def _space_to_plain(self, space: Mapping[str, Dimension]) -> dict[str, object]:
+        return {name: dimension_to_plain(dimension) for name, dimension in space.items()}
+
+    def at(self, path: Path) -> Self:
+        """The same spec as if read from that file."""
+        copy = self.model_copy()
+        copy._path = path
+        return copy
+
+    @property
+    def path(self) -> Path:
+        """The study file, as the user named it."""
+        return self._path
+
+    @property
+    def folder(self) -> Path:
+        """The study file's folder, from which its relative paths go."""
+        return self._path.parent
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hexadecimal) of what makes this the same study."""
+        return digest_of(identity(self))
+
+    @property
+    def baseline_hyperparameters(self) -> Hyperparameters:
+        """The baseline's hyperparameters, with a seed."""
+        return self.hyperparameters_with({})
+
+    def hyperparameters_with(self, changes: Mapping[str, object]) -> Hyperparameters:
+        """The baseline's hyperparameters with some replaced, and with a seed.
+
+        Raises:
+            pydantic.ValidationError: A name is unknown or a value does not fit.
+        """
+        changed = with_changes(self.baseline.hyperparameters, changes)
+        return changed if changed.seed is not None else with_changes(changed, {"seed": self.seed})
+
+    @property
+    def recorded_path(self) -> Path | None:
+        """The baseline's recorded log, if there is one."""
+        recorded = self.baseline.recorded
+        return self.folder / recorded if recorded is not None else None
+
+    @property
+    def folder_name(self) -> str:
+        """A name for the study's folder: safe on any file system, and its own.
+
+        A name that had to be changed gets a piece of its hash, so that `A/B` and `A B` differ.
+        """
+        slug = re.sub(r"[^a-z0-9._-]+", "-", self.name.lower()).strip("-._")
+        if slug == self.name and len(slug) <= _LONGEST_FOLDER_NAME:
+            return slug
+        suffix = hashlib.sha256(self.name.encode()).hexdigest()[:8]
+        kept = slug[: _LONGEST_FOLDER_NAME - len(suffix) - 1].rstrip("-._")
+        return f"{kept or 'study'}-{suffix}"
+
+    @property
+    def output_folder(self) -> Path:
+        """Where the study's results lie."""
+        if self.output is not None:
+            return self.folder / self.output / self.folder_name
+        if self.folder.resolve().name != "studies":
+            return self.folder / "reports" / self.folder_name
+        beside = self.folder.parent if self.folder.name == "studies" else self.folder / ".."
+        return beside / "reports" / self.folder_name
+
+
+def spec_to_plain(spec: StudySpec) -> dict[str, object]:
+    """The spec with every default written out, as JSON-able data that a study file may hold."""
+    return spec.model_dump(mode="json", by_alias=True)
+
+
+def spec_from_plain(plain: Mapping[str, object], path: Path) -> StudySpec:
+    """The inverse of `spec_to_plain`.
+
+    Raises:
+        pydantic.ValidationError: The data is not a study.
+    """
+    return StudySpec.model_validate(dict(plain)).at(path)
+
+
+def identity(spec: StudySpec) -> dict[str, object]:
+    """What makes it the same study, as JSON-able data; see `identity_of`."""
+    return identity_of(spec_to_plain(spec))
