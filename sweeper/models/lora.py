@@ -1,0 +1,108 @@
+"""The adapter: LoRA weights on a frozen base (Hu et al. 2021, arXiv:2106.09685)."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeper.errors import BaseError
+from sweeper.models.base import Base
+from sweeper.study import Hyperparameters
+
+if TYPE_CHECKING:  # torch, transformers and peft cost seconds: import where used
+    from peft import LoraConfig, PeftModel
+    from transformers import PreTrainedModel
+
+# GPT-2's names. Its head shares the token embeddings' weight, and has to go on doing so.
+_TRAINED_ALSO = {"embeddings": ("wte", "lm_head"), "norms": ("ln_1", "ln_2", "ln_f")}
+
+
+def adapter_config(hyperparameters: Hyperparameters) -> LoraConfig:
+    """The peft configuration of a recipe."""
+    from peft import LoraConfig
+
+    also = [
+        module
+        for name in filter(None, hyperparameters.train_also.split("+"))
+        for module in _TRAINED_ALSO[name]
+    ]
+    return LoraConfig(
+        r=hyperparameters.rank,
+        lora_alpha=hyperparameters.alpha,
+        lora_dropout=hyperparameters.dropout,
+        target_modules=hyperparameters.target_modules.split("+"),
+        modules_to_save=also or None,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+
+
+def attach_adapter(
+    model: PreTrainedModel, hyperparameters: Hyperparameters, seed: int
+) -> PeftModel:
+    """Put a fresh adapter on a frozen base.
+
+    The adapter's initial weights depend on the seed and the recipe alone, not on
+    what ran before in this process.
+
+    Raises:
+        BaseError: The base has no module of a name that the recipe targets.
+    """
+    import torch
+    from peft import get_peft_model
+
+    config = adapter_config(hyperparameters)
+    config.fan_in_fan_out = any(type(m).__name__ == "Conv1D" for m in model.modules())
+    torch.manual_seed(seed)
+    try:
+        with warnings.catch_warnings():
+            # peft asks transformers 5 by a name that is on its way out
+            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+            adapted = get_peft_model(model, config)
+    except ValueError as error:
+        names = sorted(
+            {name.rsplit(".", 1)[-1] for name, m in model.named_modules() if _is_linear(m)}
+        )
+        raise BaseError(
+            f"target_modules: {hyperparameters.target_modules} does not fit this base "
+            f"(allowed: {', '.join(names)})"
+        ) from error
+    _tie_trained_embeddings(adapted)
+    return adapted
+
+
+def _tie_trained_embeddings(adapted: PeftModel) -> None:
+    """Make the trained copies of embeddings and head one weight, as in the base."""
+    model = adapted.base_model.model
+    head = getattr(getattr(model, "lm_head", None), "modules_to_save", None)
+    if head is not None:
+        head["default"].weight = model.get_input_embeddings().modules_to_save["default"].weight
+
+
+def _is_linear(module: Any) -> bool:
+    return type(module).__name__ in {"Linear", "Conv1D"}
+
+
+def save_adapter(adapted: PeftModel, folder: Path, base: Base) -> None:
+    """Write a peft adapter directory that names no path of this machine.
+
+    peft writes the base's absolute path and lists the target modules in the
+    order of a set; both are rewritten, so that equal adapters are equal files.
+    """
+    adapted.save_pretrained(str(folder), safe_serialization=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config["base_model_name_or_path"] = base.source
+    config["target_modules"] = sorted(config["target_modules"])
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+    (folder / "README.md").unlink(missing_ok=True)  # peft's card names the machine's path
+
+
+def copy_tokenizer(base: Base, folder: Path) -> None:
+    """Copy the base's tokenizer files."""
+    for pattern in ("tokenizer*", "special_tokens_map.json", "vocab.json", "merges.txt"):
+        for path in sorted(base.folder.glob(pattern)):
+            shutil.copyfile(path, folder / path.name)

@@ -1,0 +1,82 @@
+"""What every engine does: the seam between the training loop and a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import torch
+
+from sweeper.data import Blocks
+from sweeper.study import Hyperparameters
+
+
+@dataclass(frozen=True)
+class Gradient:
+    """What one effective batch says, before the optimizer acts on it.
+
+    Attributes:
+        train_loss: Mean over all counted tokens of the effective batch, in nats;
+            None where the loss mask leaves none.
+        grad_norm: Global L2 norm before clipping.
+    """
+
+    train_loss: float | None
+    grad_norm: float
+
+
+class Engine(Protocol):
+    """Trains one adapter at a time on one base.
+
+    The loop calls `start`, then for every step `accumulate` and `apply`, now and
+    then `evaluate` and `state`, and `finish` at last. An engine holds no clock,
+    schedule, budget or rule: those are the loop's.
+    """
+
+    def start(self, hyperparameters: Hyperparameters, seed: int) -> None:
+        """Attach a fresh adapter and optimizer, and seed the generators.
+
+        The same recipe and seed start from the same bits, whatever ran before.
+
+        Raises:
+            BaseError: The recipe does not fit the base.
+        """
+
+    def accumulate(self, batch: Blocks, micro_batch: int) -> Gradient:
+        """Gradient of the mean loss over all tokens of an effective batch.
+
+        However the blocks are cut into micro-batches, the last of them possibly
+        short, the gradient is that of one big batch.
+
+        Args:
+            batch: The blocks of one effective batch.
+            micro_batch: Blocks per forward pass, at least 1.
+
+        Raises:
+            torch.OutOfMemoryError, MemoryError, RuntimeError: The micro-batch
+                does not fit. Adapter and optimizer are as before, and so are the
+                generators; `accumulate` may be called again with a smaller one.
+        """
+
+    def apply(self, learning_rate: float) -> None:
+        """Clip, and take one optimizer step with the accumulated gradient."""
+
+    def evaluate(self, blocks: Blocks) -> float:
+        """Mean loss over all counted tokens, in nats, dropout off."""
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """Everything that the next step depends on: adapter, optimizer, generators."""
+
+    def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
+        """Continue from a `state`, bit for bit. Call `start` with the same recipe first.
+
+        Raises:
+            CheckpointError: Tensors are missing, left over, or of another shape.
+        """
+
+    def save_adapter(self, folder: Path) -> None:
+        """Write the adapter as a peft directory."""
+
+    def finish(self) -> None:
+        """Take the adapter off the base again."""

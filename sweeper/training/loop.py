@@ -1,0 +1,226 @@
+"""The training loop: one for every engine, study, reproduction and single run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve, write_curve
+from sweeper.data import Blocks, TokenStream, training_blocks
+from sweeper.study import Hyperparameters
+from sweeper.training.checkpoint import CheckpointFolder, Progress
+from sweeper.training.course import Course
+from sweeper.training.device import is_out_of_memory
+from sweeper.training.engine import Engine, Gradient
+from sweeper.training.schedule import learning_rate_at
+from sweeper.training.watches import Watch
+
+CHECKPOINT_SECONDS = 60.0  # at most this much work is lost to a kill between two rungs
+
+
+@dataclass(frozen=True)
+class Run:
+    """All that the loop needs to train one recipe.
+
+    Attributes:
+        hyperparameters: Resolved: a seed, and a precision other than `auto`.
+        course: Its steps and rungs.
+        stream: Training tokens, in the order of the run's seed.
+        validation: The one validation set of the study.
+        folder: Gets `curve.jsonl` and `checkpoint/`.
+    """
+
+    hyperparameters: Hyperparameters
+    course: Course
+    stream: TokenStream
+    validation: Blocks
+    folder: Path
+
+    @property
+    def seed(self) -> int:
+        """The recipe's resolved seed."""
+        assert self.hyperparameters.seed is not None, "the plan resolves the seed"
+        return self.hyperparameters.seed
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended.
+
+    Attributes:
+        stop: Why; `PREEMPTED` means that it can be resumed.
+        curve: All its points.
+        micro_batch: Blocks per forward pass at the end.
+        notes: What the run adapted to, in words (a halved micro-batch, a damaged checkpoint).
+    """
+
+    stop: Stop
+    curve: Curve
+    micro_batch: int
+    notes: tuple[str, ...]
+
+
+COMPLETED = Stop(StopReason.COMPLETED, "the whole budget was trained")
+
+
+def train(run: Run, engine: Engine, watch: Watch, interrupt: Callable[[], Stop | None]) -> Outcome:
+    """Train a recipe to its end, resuming from its newest checkpoint if it has one.
+
+    The engine must have been started with the run's recipe.
+
+    Args:
+        run: What to train.
+        engine: Trains it.
+        watch: Sees every point; what it returns ends the run.
+        interrupt: Asked after every step; what it returns ends the run after a
+            checkpoint.
+
+    Raises:
+        CheckpointError: The run's checkpoints or its curve are damaged.
+        OSError: The folder cannot be written (disk full, read-only).
+    """
+    return _Training(run, engine, watch, interrupt).train()
+
+
+class _Training:
+    def __init__(
+        self, run: Run, engine: Engine, watch: Watch, interrupt: Callable[[], Stop | None]
+    ) -> None:
+        self._run = run
+        self._engine = engine
+        self._watch = watch
+        self._interrupt = interrupt
+        self._notes: list[str] = []
+        self._checkpoints = CheckpointFolder(run.folder / "checkpoint", self._notes.append)
+        self._points: list[Point] = []
+        self._step = 0
+        self._seconds = 0.0
+        self._micro_batch = run.hyperparameters.batch_size
+        self._spike_start_step: int | None = None
+
+    def train(self) -> Outcome:
+        stop = None
+        if self._checkpoints.steps():
+            self._resume()
+        else:
+            stop = self._begin()
+        self._saved_at = time.monotonic()
+        with (self._run.folder / "curve.jsonl").open("a", encoding="utf-8") as self._log:
+            while stop is None and self._step < self._run.course.total_steps:
+                stop = self._advance()
+        if stop is None:
+            stop = COMPLETED
+        return Outcome(stop, Curve(tuple(self._points)), self._micro_batch, tuple(self._notes))
+
+    def _begin(self) -> Stop | None:
+        """Step 0: the base as it is, which every curve starts from."""
+        point = Point(step=0, tokens=0, val_loss=self._evaluate(), seconds=0.0)
+        self._points = [point]
+        write_curve(self._run.folder / "curve.jsonl", self._points)
+        return self._watch.update(point)
+
+    def _resume(self) -> None:
+        """Continue from the newest checkpoint; the watch sees the old points again."""
+        progress, tensors = self._checkpoints.load()
+        self._engine.load_state(tensors)
+        path = self._run.folder / "curve.jsonl"
+        self._points = list(read_curve(path).points[: progress.curve_points])
+        write_curve(path, self._points)
+        self._step, self._seconds = progress.step, progress.seconds
+        self._micro_batch = progress.micro_batch
+        for point in self._points:
+            self._watch.replay(point)
+        self._spike_start_step = self._watch.spike_start_step
+
+    def _advance(self) -> Stop | None:
+        """One optimizer step, and what follows from it."""
+        began = time.perf_counter()
+        rate = learning_rate_at(self._step, self._run.course.total_steps, self._run.hyperparameters)
+        try:
+            gradient = self._gradient()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return Stop(
+                StopReason.OUT_OF_MEMORY,
+                f"at step {self._step}: not even one block of "
+                f"{self._run.course.block_size} tokens fits",
+            )
+        self._engine.apply(rate)
+        self._seconds += time.perf_counter() - began
+        self._step += 1
+        point = self._record(gradient, rate)
+        stop = self._watch.update(point)
+        self._mark_spike()
+        return self._checkpoint(point, stop)
+
+    def _gradient(self) -> Gradient:
+        """The step's gradient, with micro-batches halved until they fit."""
+        first, num_blocks = self._run.course.blocks_of(self._step)
+        block_size = self._run.course.block_size
+        batch = training_blocks(
+            self._run.stream,
+            start_tokens=first * block_size,
+            num_blocks=num_blocks,
+            block_size=block_size,
+        )
+        while True:
+            try:
+                return self._engine.accumulate(batch, self._micro_batch)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or self._micro_batch == 1:
+                    raise
+                self._halve_micro_batch()
+
+    def _halve_micro_batch(self) -> None:
+        whole = self._micro_batch
+        self._micro_batch = whole // 2
+        self._notes.append(
+            f"out of memory at step {self._step}: micro-batch {whole} -> {self._micro_batch}, "
+            "accumulation raised to match, same effective batch"
+        )
+
+    def _record(self, gradient: Gradient, rate: float) -> Point:
+        rung = self._run.course.is_rung(self._step) and math.isfinite(gradient.grad_norm)
+        point = Point(
+            step=self._step,
+            tokens=self._run.course.tokens_after(self._step),
+            train_loss=gradient.train_loss,
+            val_loss=self._evaluate() if rung else None,
+            learning_rate=rate,
+            grad_norm=gradient.grad_norm,
+            seconds=self._seconds,
+        )
+        self._points.append(point)
+        self._log.write(point_to_json(point) + "\n")
+        self._log.flush()
+        return point
+
+    def _evaluate(self) -> float:
+        return self._engine.evaluate(self._run.validation)
+
+    def _mark_spike(self) -> None:
+        """Keep the checkpoint from before a spike by name for as long as the spike lasts."""
+        start_step = self._watch.spike_start_step
+        if start_step is not None:
+            self._checkpoints.mark_spike(start_step)
+        elif self._spike_start_step is not None:
+            self._checkpoints.clear_marks()
+        self._spike_start_step = start_step
+
+    def _checkpoint(self, point: Point, stop: Stop | None) -> Stop | None:
+        """Save where it is due; a run that its watch ended needs no more checkpoints."""
+        at_end = self._step == self._run.course.total_steps
+        interrupted = self._interrupt() if stop is None and not at_end else None
+        due = time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
+        if stop is None and (point.val_loss is not None or interrupted or due):
+            progress = Progress(
+                self._step, point.tokens, self._seconds, self._micro_batch, len(self._points)
+            )
+            self._checkpoints.save(progress, self._engine.state())
+            self._mark_spike()
+            self._saved_at = time.monotonic()
+        return stop or interrupted

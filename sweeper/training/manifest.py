@@ -1,0 +1,171 @@
+"""A trial's manifest: enough to train it again, and to say what changed if it differs."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from sweeper.errors import CheckpointError
+from sweeper.files import write_durably
+from sweeper.models.base import is_builtin
+from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
+from sweeper.training.workbench import Ground, Workbench
+
+FORMAT = 1
+_DEPENDENCIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
+
+
+class RunPlan(BaseModel):
+    """Everything that a person decides and a result depends on.
+
+    Paths in `model` and `data.train` are relative to the folder that the plan is
+    kept in.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    data: DataSpec
+    evaluate: EvaluateSpec
+    split_seed: int
+    tokens: int
+    hyperparameters: Hyperparameters
+    device: str
+    threads: int
+
+    def ground(self, folder: Path) -> Ground:
+        """The plan's ground, seen from the folder that its paths are relative to."""
+        return Ground(self.model, self.data, self.evaluate, self.split_seed, folder)
+
+
+class Fingerprints(BaseModel):
+    """What the result came from, by content or version."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str
+    corpus: str
+    stream: str
+    code: str
+    dependencies: dict[str, str]
+    python: str
+    machine: str
+    hardware: str
+
+
+class RunResult(BaseModel):
+    """How the run ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stop_reason: str
+    evidence: str
+    val_loss: float | None
+    tokens: int
+    seconds: float
+    micro_batch: int
+    notes: list[str]
+    last_good_step: int | None
+    adapter_sha256: dict[str, str]
+
+
+class Manifest(BaseModel):
+    """One run: its plan, what it came from, and how it ended (None until it has)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    trial: int | None
+    plan: RunPlan
+    fingerprints: Fingerprints
+    result: RunResult | None = None
+
+
+def take_fingerprints(bench: Workbench, seed: int) -> Fingerprints:
+    """Fingerprint everything that a run on this workbench depends on."""
+    return Fingerprints(
+        base=bench.base.fingerprint,
+        corpus=bench.corpus_fingerprint,
+        stream=bench.stream(seed).fingerprint,
+        code=code_fingerprint(),
+        dependencies={name: importlib.metadata.version(name) for name in _DEPENDENCIES},
+        python=platform.python_version(),
+        machine=f"{platform.system()} {platform.machine()}",
+        hardware=bench.device.name,
+    )
+
+
+def code_fingerprint() -> str:
+    """SHA-256 over sweeper's own source files."""
+    root = Path(__file__).parent.parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
+        digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def fingerprint_differences(old: Fingerprints, new: Fingerprints) -> list[str]:
+    """What changed between two runs, a line each."""
+    before, now = _flat(old), _flat(new)
+    return [
+        f"{key}: {before.get(key, 'none')} -> {now.get(key, 'none')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+
+
+def _flat(fingerprints: Fingerprints) -> dict[str, str]:
+    values = fingerprints.model_dump()
+    versions = values.pop("dependencies")
+    short = {
+        k: v[:12] if k in {"base", "corpus", "stream", "code"} else v for k, v in values.items()
+    }
+    return {**short, **versions}
+
+
+def moved(source: str, old_folder: Path, new_folder: Path) -> str:
+    """A source (path, builtin or hub name) as seen from another folder."""
+    path = old_folder / Path(source).expanduser()
+    if is_builtin(source) or not path.exists():
+        return source
+    relative = os.path.relpath(path.resolve(), new_folder.resolve())
+    return relative if relative.startswith(".") else f"./{relative}"
+
+
+def write_manifest(path: Path, manifest: Manifest) -> None:
+    """Write a manifest durably, in the place of an older one."""
+    write_durably(path, (manifest.model_dump_json(indent=2) + "\n").encode())
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Read a manifest.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged or of another format.
+    """
+    try:
+        return Manifest.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: no manifest there ({error.strerror})") from error
+    except ValidationError as error:
+        first: Any = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CheckpointError(
+            f"{path}: not a manifest that this version reads ({place}: {first['msg']})"
+        ) from error
+
+
+def hash_files(folder: Path) -> dict[str, str]:
+    """SHA-256 of every file of a folder, by name."""
+    return {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    }

@@ -1,0 +1,156 @@
+"""One recipe outside any study: `sweeper train`, and the fresh process of `sweeper reproduce`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from sweeper.curves import Point, Stop, StopReason
+from sweeper.errors import UsageError
+from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
+from sweeper.training.device import find_device
+from sweeper.training.loop import Outcome
+from sweeper.training.manifest import Manifest, RunPlan, read_manifest
+from sweeper.training.pretrain import Report
+from sweeper.training.trial import plan_run, run_plan
+from sweeper.training.watches import Lookout, Shown, Watch
+from sweeper.training.workbench import Ground, Workbench, set_up
+
+Observe = Callable[[Point, int], None]  # the newest point, and the tokens of the whole run
+
+DEFAULT_TOKENS = 240_000
+VALIDATION_SHARE = 0.05
+EVALUATION_TOKENS = 8_192
+NUM_RUNGS = 10
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What `sweeper train` is asked for.
+
+    Attributes:
+        recipe: A seed of None is 0.
+        model: The base; a path is relative to the working folder.
+        data: The corpus; likewise.
+        steps: Optimizer steps; None with `tokens`, or with neither.
+        tokens: Training tokens; None with `steps`, or for the default.
+        threads: CPU threads; None for one per core.
+    """
+
+    recipe: Hyperparameters
+    model: str
+    data: str
+    steps: int | None
+    tokens: int | None
+    threads: int | None
+
+    @property
+    def total_tokens(self) -> int:
+        """The run's budget.
+
+        Raises:
+            UsageError: Steps and tokens are both given.
+        """
+        if self.steps is None:
+            return self.tokens or DEFAULT_TOKENS
+        if self.tokens is not None:
+            raise UsageError("--steps and --tokens: give one of them, the other follows")
+        return self.steps * self.recipe.tokens_per_step
+
+    def ground(self) -> Ground:
+        """Base, data and evaluation, seen from the working folder."""
+        try:
+            data = DataSpec(train=self.data, validation=VALIDATION_SHARE)
+        except ValidationError as error:
+            raise UsageError(f"--data: {error.errors()[0]['msg']}") from error
+        evaluate = EvaluateSpec(
+            block_size=min(128, self.recipe.block_size),
+            every_tokens=max(self.total_tokens // NUM_RUNGS, 1),
+            tokens=EVALUATION_TOKENS,
+        )
+        return Ground(self.model, data, evaluate, self.recipe.seed or 0, Path())
+
+
+def train_recipe(order: RunOrder, folder: Path, *, observe: Observe, report: Report) -> Outcome:
+    """Train a recipe in a folder of its own; called again, it goes on where it was interrupted.
+
+    Args:
+        order: What to train.
+        folder: Gets manifest, curve, checkpoints and adapter.
+        observe: Shown every point.
+        report: Told of the base's pretraining.
+
+    Raises:
+        SweeperError: Base, data or folder cannot be used.
+    """
+    threads = order.threads or os.cpu_count() or 1
+    ground = order.ground()
+    bench = set_up(ground, find_device(threads), report)
+    recipe = order.recipe.model_copy(update={"seed": ground.seed})
+    plan = plan_run(bench, recipe, order.total_tokens, folder)
+    return _train(plan, bench, folder, Lookout(), observe)
+
+
+def train_manifest(path: Path, *, observe: Observe, report: Report) -> Outcome:
+    """Train the run of a manifest again, in the manifest's folder, on its device and threads.
+
+    Raises:
+        CheckpointError: The manifest is damaged.
+        SweeperError: Its base or data cannot be found any more.
+    """
+    manifest = read_manifest(path)
+    plan = manifest.plan
+    bench = set_up(plan.ground(path.parent), find_device(plan.threads, plan.device), report)
+    return _train(plan, bench, path.parent, Lookout(recorded_end(manifest)), observe)
+
+
+def recorded_end(manifest: Manifest) -> tuple[int, Stop] | None:
+    """The last step of a recorded run, and why it ended there; None for one without a result."""
+    if manifest.result is None:
+        return None
+    tokens_per_step = manifest.plan.hyperparameters.tokens_per_step
+    last_step = -(-manifest.result.tokens // tokens_per_step)  # the last may be short
+    return last_step, Stop(StopReason(manifest.result.stop_reason), manifest.result.evidence)
+
+
+def _train(
+    plan: RunPlan, bench: Workbench, folder: Path, watch: Watch, observe: Observe
+) -> Outcome:
+    with _interruptible() as interrupt:
+        return run_plan(
+            plan,
+            bench,
+            bench.new_engine(),
+            Shown(watch, lambda point: observe(point, plan.tokens)),
+            interrupt,
+            folder,
+        )
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], Stop | None]]:
+    """The first SIGINT or SIGTERM ends the run after a checkpoint; the second at once."""
+    came = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _: object) -> None:
+        came.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield lambda: Stop(StopReason.PREEMPTED, "interrupted") if came.is_set() else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

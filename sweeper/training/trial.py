@@ -1,0 +1,152 @@
+"""One recipe from its plan to its adapter: what a study's trial, `train` and `reproduce` share."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from sweeper.curves import Stop, StopReason
+from sweeper.errors import CheckpointError
+from sweeper.study import Hyperparameters
+from sweeper.training.checkpoint import CheckpointFolder
+from sweeper.training.course import Course
+from sweeper.training.device import resolve_precision, use_deterministic_kernels
+from sweeper.training.engine import Engine
+from sweeper.training.loop import Outcome, Run, train
+from sweeper.training.manifest import (
+    Manifest,
+    RunPlan,
+    RunResult,
+    fingerprint_differences,
+    hash_files,
+    moved,
+    read_manifest,
+    take_fingerprints,
+    write_manifest,
+)
+from sweeper.training.watches import Watch
+from sweeper.training.workbench import Workbench
+
+
+def plan_run(
+    bench: Workbench, hyperparameters: Hyperparameters, tokens: int, folder: Path
+) -> RunPlan:
+    """The plan of a recipe on a workbench, with paths as seen from `folder`.
+
+    Args:
+        bench: Where it will run.
+        hyperparameters: With a seed; a precision of `auto` is resolved here.
+        tokens: The run's budget.
+        folder: Where the manifest will lie.
+    """
+    ground = bench.ground
+    resolved = {"precision": resolve_precision(hyperparameters.precision, bench.device)}
+    return RunPlan(
+        model=moved(ground.model, ground.folder, folder),
+        data=ground.data.model_copy(
+            update={"train": moved(ground.data.train, ground.folder, folder)}
+        ),
+        evaluate=ground.evaluate,
+        split_seed=ground.seed,
+        tokens=tokens,
+        hyperparameters=hyperparameters.model_copy(update=resolved),
+        device=bench.device.kind,
+        threads=bench.device.threads,
+    )
+
+
+def seed_of(plan: RunPlan) -> int:
+    """The plan's seed; `plan_run` is not given recipes without one."""
+    seed = plan.hyperparameters.seed
+    assert seed is not None, "plans have a seed"
+    return seed
+
+
+def course_of(plan: RunPlan) -> Course:
+    """The plan's steps and rungs."""
+    return Course.of(plan.hyperparameters, plan.tokens, plan.evaluate.every_tokens)
+
+
+def run_plan(
+    plan: RunPlan,
+    bench: Workbench,
+    engine: Engine,
+    watch: Watch,
+    interrupt: Callable[[], Stop | None],
+    folder: Path,
+    trial: int | None = None,
+) -> Outcome:
+    """Train a plan in a folder, resuming what an interrupted run left there.
+
+    Leaves `manifest.json`, `curve.jsonl`, `checkpoint/` and, unless the run was
+    preempted, `adapter/`.
+
+    Raises:
+        BaseError: The recipe does not fit the base.
+        CheckpointError: What an interrupted run left is damaged, or was made
+            from other data, another base or another recipe.
+        OSError: The folder cannot be written.
+    """
+    use_deterministic_kernels()
+    bench.check_block_size(plan.hyperparameters.block_size)
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = _begin(plan, bench, folder, trial)
+    seed = seed_of(plan)
+    run = Run(plan.hyperparameters, course_of(plan), bench.stream(seed), bench.validation, folder)
+    engine.start(plan.hyperparameters, seed)
+    try:
+        outcome = train(run, engine, watch, interrupt)
+        if outcome.stop.reason is not StopReason.PREEMPTED:
+            _end(manifest, outcome, engine, folder)
+    finally:
+        engine.finish()
+    return outcome
+
+
+def _begin(plan: RunPlan, bench: Workbench, folder: Path, trial: int | None) -> Manifest:
+    """Write the manifest, or check that an interrupted run's still describes this run."""
+    fingerprints = take_fingerprints(bench, seed_of(plan))
+    manifest = Manifest(trial=trial, plan=plan, fingerprints=fingerprints)
+    path = folder / "manifest.json"
+    if CheckpointFolder(folder / "checkpoint").steps() and path.is_file():
+        _check_resumable(read_manifest(path), manifest, folder)
+    write_manifest(path, manifest)
+    return manifest
+
+
+def _check_resumable(old: Manifest, new: Manifest, folder: Path) -> None:
+    changed = [
+        line
+        for line in fingerprint_differences(old.fingerprints, new.fingerprints)
+        if line.startswith(("base:", "corpus:", "stream:"))
+    ]
+    if old.plan.hyperparameters != new.plan.hyperparameters or old.plan.tokens != new.plan.tokens:
+        changed.append("the recipe")
+    if changed:
+        raise CheckpointError(
+            f"{folder.name}: its checkpoint was made from something else ({'; '.join(changed)}). "
+            "Put that back, or remove the folder to train the trial from its start"
+        )
+
+
+def _end(manifest: Manifest, outcome: Outcome, engine: Engine, folder: Path) -> None:
+    adapter = folder / "adapter"
+    unfinished = folder / ".adapter.tmp"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    engine.save_adapter(unfinished)
+    shutil.rmtree(adapter, ignore_errors=True)
+    unfinished.replace(adapter)
+    last = outcome.curve.points[-1]
+    result = RunResult(
+        stop_reason=outcome.stop.reason.value,
+        evidence=outcome.stop.evidence,
+        val_loss=outcome.curve.last_val_loss,
+        tokens=last.tokens,
+        seconds=last.seconds or 0.0,
+        micro_batch=outcome.micro_batch,
+        notes=list(outcome.notes),
+        last_good_step=CheckpointFolder(folder / "checkpoint").last_good_step(),
+        adapter_sha256=hash_files(adapter),
+    )
+    write_manifest(folder / "manifest.json", manifest.model_copy(update={"result": result}))

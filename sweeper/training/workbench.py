@@ -1,0 +1,132 @@
+"""All that recipes of one study share in a process: base, tokens, validation set, engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from sweeper.data import (
+    Blocks,
+    TokenizedDocuments,
+    TokenStream,
+    evaluation_blocks,
+    read_corpus,
+    split_documents,
+    tokenize_documents,
+)
+from sweeper.errors import BaseError, DataError
+from sweeper.models.base import Base, load_tokenizer
+from sweeper.study import DataSpec, EvaluateSpec
+from sweeper.training.device import Device
+from sweeper.training.peft_engine import PeftEngine
+from sweeper.training.pretrain import Report, prepare_base
+
+SEGMENT_TOKENS = 1024  # longer documents are cut, so that a single one cannot fill many steps
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What a study's trials stand on; two equal ones make equal trials comparable.
+
+    Attributes:
+        model: The base, as the study names it.
+        data: The corpus and how it is split.
+        evaluate: The validation set's measure.
+        seed: The study's seed; draws the split.
+        folder: What relative paths are relative to.
+    """
+
+    model: str
+    data: DataSpec
+    evaluate: EvaluateSpec
+    seed: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """A ground made ready in this process."""
+
+    ground: Ground
+    base: Base
+    device: Device
+    tokenized: TokenizedDocuments
+    validation: Blocks
+    corpus_fingerprint: str
+    num_documents: int
+    num_duplicates: int
+    warnings: tuple[str, ...]
+
+    def new_engine(self) -> PeftEngine:
+        """An engine with the base loaded."""
+        return PeftEngine(self.base, self.device)
+
+    def stream(self, seed: int) -> TokenStream:
+        """Training tokens in the order of a seed."""
+        return _stream(self.tokenized, seed)
+
+    def check_block_size(self, block_size: int) -> None:
+        """Refuse blocks that the base has no positions for.
+
+        Raises:
+            BaseError: They are longer than the base allows.
+        """
+        limit = self.base.max_block_size
+        if limit is not None and block_size > limit:
+            raise BaseError(
+                f"block_size: {block_size} is more than the {limit} positions of "
+                f"{self.base.source} (allowed: up to {limit})"
+            )
+
+
+@lru_cache(maxsize=4)
+def _stream(tokenized: TokenizedDocuments, seed: int) -> TokenStream:
+    return TokenStream(tokenized, seed=seed)
+
+
+def set_up(ground: Ground, device: Device, report: Report = lambda *_: None) -> Workbench:
+    """Find or make the base, read, split and tokenize the corpus.
+
+    Raises:
+        BaseError: The base cannot be used.
+        DataError: The corpus cannot be used.
+    """
+    base = prepare_base(ground.model, ground.folder, report)
+    return lay_out(ground, base, device)
+
+
+def lay_out(ground: Ground, base: Base, device: Device) -> Workbench:
+    """The rest of `set_up`, for a base that is at hand."""
+    corpus = read_corpus(ground.data.train, ground.folder, format=ground.data.format)
+    split = split_documents(corpus.documents, validation=ground.data.validation, seed=ground.seed)
+    tokenizer = load_tokenizer(base)
+
+    def tokenize(side: str) -> TokenizedDocuments:
+        return tokenize_documents(
+            getattr(split, side),
+            tokenizer.tokenizer,
+            segment_tokens=SEGMENT_TOKENS,
+            end_of_text_id=tokenizer.end_of_text_id,
+            loss_on=ground.data.loss_on,
+        )
+
+    bench = Workbench(
+        ground=ground,
+        base=base,
+        device=device,
+        tokenized=tokenize("train"),
+        validation=evaluation_blocks(
+            tokenize("validation"),
+            block_size=ground.evaluate.block_size,
+            max_tokens=ground.evaluate.tokens,
+        ),
+        corpus_fingerprint=corpus.fingerprint,
+        num_documents=len(corpus.documents),
+        num_duplicates=split.num_duplicates,
+        warnings=corpus.warnings,
+    )
+    bench.check_block_size(ground.evaluate.block_size)
+    if bench.stream(0).epoch_tokens < ground.evaluate.block_size:
+        raise DataError(f"data.train: {ground.data.train} has fewer tokens than one block")
+    return bench
