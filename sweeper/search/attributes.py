@@ -1,0 +1,23 @@
+"""Names of the user attributes that a trial and a study carry in Optuna: a public interface."""
+
+from __future__ import annotations
+
+# Of a trial
+STOP_REASON = "stop_reason"
+EVIDENCE = "evidence"
+BASELINE = "baseline"
+HYPOTHESIS = "hypothesis"
+VAL_LOSS = "val_loss"
+TOKENS = "tokens"
+SECONDS = "seconds"
+HYPERPARAMETERS = "hyperparameters"
+MANIFEST = "manifest"
+VIOLATION = "violation"
+SAME_AS = "same_as"
+FIXED = "fixed_hyperparameters"
+LEASE = "lease"
+CRASHES = "crashes"
+
+# Of a study
+IDENTITY = "study_file"
+SECONDS_SPENT = "seconds_spent"

@@ -1,0 +1,100 @@
+"""Leases: who works on a running trial, and until when nobody else may.
+
+Optuna's own heartbeat exists for SQL storages and `optimize` only; a lease is a
+trial attribute, renewed by the worker that holds it. A worker that is gone on
+this machine is noticed at once by its process; one elsewhere when its lease ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One worker's hold on one trial.
+
+    Attributes:
+        owner: Unique name of the worker.
+        host: Its machine.
+        pid: Its process there.
+        process_started: The kernel's start time of that process, which tells it
+            from a later one of the same number; empty where unknown.
+        expires_at: Unix time in seconds.
+    """
+
+    owner: str
+    host: str
+    pid: int
+    process_started: str
+    expires_at: float
+
+    @classmethod
+    def new(cls, owner: str, now: float) -> Lease:
+        """A lease for the calling process."""
+        pid = os.getpid()
+        return cls(owner, socket.gethostname(), pid, _start_time(pid), now + LEASE_SECONDS)
+
+    @classmethod
+    def read(cls, value: Mapping[str, Any] | None) -> Lease | None:
+        """The lease in a trial's attribute; None where there is none."""
+        return cls(**value) if value else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The form of the trial's attribute."""
+        return asdict(self)
+
+    def renewed(self, now: float) -> Lease:
+        """The same, valid for a full term from now."""
+        return replace(self, expires_at=now + LEASE_SECONDS)
+
+    def is_free(self, now: float) -> bool:
+        """Whether another worker may take the trial: time is up, or the holder is dead."""
+        if now > self.expires_at:
+            return True
+        return self.host == socket.gethostname() and not _is_alive(self.pid, self.process_started)
+
+
+def _start_time(pid: int) -> str:
+    """Field 22 of /proc/PID/stat, counted after the parenthesised command.
+
+    Empty where there is no /proc, and for a process that is dead but not yet
+    waited for.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] == "Z" else fields[19]
+
+
+def _is_alive(pid: int, started: str) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not started or _start_time(pid) == started
+
+
+@contextlib.contextmanager
+def study_lock(folder: Path) -> Iterator[None]:
+    """Held while a worker takes a trial, so that no two take the same, nor one too many.
+
+    The kernel lets go of it when its holder dies.
+    """
+    with (folder / "study.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,189 @@
+"""What a study has found so far, as plain values that reports and the CLI read."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeper.curves import Curve, StopReason, read_curve, read_recorded_log
+from sweeper.errors import NoCompletedTrialError, UsageError
+from sweeper.search import attributes as attrs
+from sweeper.search.progress import stop_reason_of, trial_folder
+from sweeper.search.store import StudyStore
+from sweeper.study import StudySpec
+
+MIN_TRIALS_FOR_IMPORTANCE = 4
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """One trial, ended or not.
+
+    Attributes:
+        number: Optuna's trial number; the baseline is 0.
+        state: `running`, `waiting` (not begun, or released by its worker), or `ended`.
+        stop_reason: How it ended; None while it has not.
+        evidence: The sentence behind the stop reason.
+        is_baseline: Whether this is the re-run baseline.
+        hypothesis: Name of the hypothesis that it tests, if any.
+        hyperparameters: Resolved values by name, as in the study file.
+        val_loss: Validation loss at the end, in nats; None without an evaluation.
+        tokens: Tokens seen.
+        seconds: Training seconds, evaluation left out.
+        folder: The trial's folder.
+        curve: Its points.
+        same_as: Number of the earlier trial that was the same experiment and lent its result.
+    """
+
+    number: int
+    state: str
+    stop_reason: StopReason | None
+    evidence: str
+    is_baseline: bool
+    hypothesis: str | None
+    hyperparameters: Mapping[str, object]
+    val_loss: float | None
+    tokens: int
+    seconds: float
+    folder: Path
+    curve: Curve = field(default_factory=Curve)
+    same_as: int | None = None
+
+    @property
+    def completed(self) -> bool:
+        """Whether it ran to its full budget."""
+        return self.stop_reason is StopReason.COMPLETED
+
+    @property
+    def tokens_per_s(self) -> float | None:
+        """Training speed; None before the first step."""
+        return self.tokens / self.seconds if self.seconds > 0 else None
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """A study and all its trials, in the order of their numbers."""
+
+    spec: StudySpec
+    folder: Path
+    trials: tuple[TrialResult, ...]
+    importances: Mapping[str, float] = field(default_factory=dict)
+    recorded: Curve | None = None
+
+    @property
+    def baseline(self) -> TrialResult | None:
+        """The baseline's trial, once it exists."""
+        return next((trial for trial in self.trials if trial.is_baseline), None)
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The completed trial of lowest validation loss, the earliest of equals."""
+        done = [
+            (trial.val_loss, trial.number, trial)
+            for trial in self.trials
+            if trial.completed and trial.val_loss is not None and math.isfinite(trial.val_loss)
+        ]
+        return min(done)[2] if done else None
+
+    def delta(self, trial: TrialResult) -> float | None:
+        """Validation loss of a trial less the baseline's, in nats; below 0 is better."""
+        baseline = self.baseline
+        if baseline is None or baseline.val_loss is None or trial.val_loss is None:
+            return None
+        return trial.val_loss - baseline.val_loss
+
+
+def find_trial(results: StudyResults, number: int | None) -> TrialResult:
+    """The trial of a number, or the best one, with a result of its own to train again.
+
+    Raises:
+        NoCompletedTrialError: No number was given and no trial has completed.
+        UsageError: There is no such trial, or it has not ended.
+    """
+    if number is None:
+        if results.best is None:
+            raise NoCompletedTrialError(
+                f"no trial of {results.spec.name} has completed yet; name one with --trial"
+            )
+        number = results.best.number
+    by_number = {trial.number: trial for trial in results.trials}
+    found = by_number.get(number)
+    if found is not None and found.same_as is not None:
+        found = by_number[found.same_as]
+    if found is None or found.state != "ended" or not found.curve.points:
+        ended = [trial.number for trial in results.trials if trial.curve.points]
+        listed = ", ".join(map(str, ended)) or "none yet"
+        raise UsageError(f"--trial {number}: has no result to train again (allowed: {listed})")
+    return found
+
+
+def load_results(store: StudyStore) -> StudyResults:
+    """Read everything that a study has found so far.
+
+    Raises:
+        CheckpointError: A trial's curve is damaged.
+    """
+    spec = store.spec
+    trials = tuple(_trial_result(spec, trial) for trial in store.trials())
+    recorded = None
+    if spec.baseline.recorded is not None:
+        recorded = read_recorded_log(spec.path.parent / spec.baseline.recorded)
+    return StudyResults(
+        spec=spec,
+        folder=spec.output_folder,
+        trials=trials,
+        importances=importances_of(store),
+        recorded=recorded,
+    )
+
+
+def _trial_result(spec: StudySpec, trial: FrozenTrial) -> TrialResult:
+    values = trial.user_attrs
+    ended = trial.state.is_finished()
+    same_as = values.get(attrs.SAME_AS)
+    folder = trial_folder(spec, trial.number)
+    source = folder if same_as is None else trial_folder(spec, same_as)
+    curve = read_curve(source / "curve.jsonl") if (source / "curve.jsonl").is_file() else Curve()
+    last = curve.points[-1] if curve.points else None
+    running = trial.state is TrialState.RUNNING and values.get(attrs.LEASE) is not None
+    return TrialResult(
+        number=trial.number,
+        state="ended" if ended else "running" if running else "waiting",
+        stop_reason=stop_reason_of(trial) if ended else None,
+        evidence=values.get(attrs.EVIDENCE, ""),
+        is_baseline=bool(values.get(attrs.BASELINE)),
+        hypothesis=values.get(attrs.HYPOTHESIS),
+        hyperparameters=values.get(attrs.HYPERPARAMETERS) or values.get(attrs.FIXED) or {},
+        val_loss=values.get(attrs.VAL_LOSS) if ended else curve.last_val_loss,
+        tokens=values.get(attrs.TOKENS, 0) if ended else (last.tokens if last else 0),
+        seconds=values.get(attrs.SECONDS, 0.0) if ended else (last and last.seconds) or 0.0,
+        folder=folder,
+        curve=curve,
+        same_as=same_as,
+    )
+
+
+def importances_of(store: StudyStore) -> dict[str, float]:
+    """How much each hyperparameter mattered among the completed trials, summing to 1.
+
+    PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255) of the best quarter
+    against all. Empty with fewer than four completed trials, or where every
+    value is the same.
+    """
+    completed = [trial for trial in store.trials() if trial.state is TrialState.COMPLETE]
+    values = {trial.value for trial in completed}
+    if len(completed) < MIN_TRIALS_FOR_IMPORTANCE or len(values) < 2:
+        return {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        evaluator = optuna.importance.PedAnovaImportanceEvaluator(
+            target_quantile=0.25, region_quantile=1.0, evaluate_on_local=True
+        )
+        found = optuna.importance.get_param_importances(store.study, evaluator=evaluator)
+    return dict(found)

@@ -1,0 +1,251 @@
+"""Runs a study: prepares what its trials share, starts workers, and watches over them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from sweeper.errors import SweeperError, WorkerError
+from sweeper.search import attributes as attrs
+from sweeper.search.progress import Snapshot, take_snapshot
+from sweeper.search.store import StudyStore
+from sweeper.search.worker import WorkOrder, WorkReport, ground_of, work
+from sweeper.study import StudySpec
+
+POLL_SECONDS = 0.5
+SAVE_CLOCK_SECONDS = 20.0
+MAX_FRUITLESS_ROUNDS = 3  # rounds in which workers died and no trial moved
+
+Observe = Callable[[Snapshot], None]
+Tell = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a call of `run_study` ended.
+
+    Attributes:
+        signal: The signal that interrupted it; None where none did.
+        wall_clock_spent: Whether the study's wall clock ended it.
+    """
+
+    signal: int | None
+    wall_clock_spent: bool
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many workers, and how many threads each."""
+
+    count: int
+    threads: int
+
+
+def choose_crew(spec: StudySpec) -> Crew:
+    """Workers and threads; `auto` is one worker per core on a CPU, and one on a GPU.
+
+    A GPT-2 of this size keeps one core busy, but not two: two workers of one
+    thread see more tokens per second than one of two.
+    """
+    import torch
+
+    cores = num_cores()
+    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
+    alone = accelerated or spec.workers.backend == "inline"
+    wanted = spec.workers.count
+    count = min(1 if alone else cores, spec.budget.trials) if wanted == "auto" else wanted
+    threads = spec.workers.threads
+    return Crew(count, max(cores // count, 1) if threads == "auto" else threads)
+
+
+def num_cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def run_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
+    """Run a study, or go on with it, until its budget is spent or a signal comes.
+
+    Args:
+        spec: The study.
+        observe: Called about twice a second with how the study stands.
+        tell: Called while the base is being made.
+
+    Raises:
+        SweeperError: As the user must act: a changed study file, a corpus or a
+            base that cannot be used, a full disk, workers that keep dying.
+    """
+    return _Runner(spec, observe, tell).run()
+
+
+class _Runner:
+    def __init__(self, spec: StudySpec, observe: Observe, tell: Tell) -> None:
+        self._spec = spec
+        self._observe = observe
+        self._tell = tell
+
+    def run(self) -> RunOutcome:
+        self._store = StudyStore(self._spec, create=True)
+        folder = self._spec.output_folder / "workers"
+        folder.mkdir(exist_ok=True)
+        self._stop_file = folder / f"{uuid.uuid4().hex[:12]}.stop"
+        self._spent_before_s = float(self._store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
+        self._began = time.monotonic()
+        self._prepare()
+        self._crew = choose_crew(self._spec)
+        with _signals(self._stop) as received:
+            try:
+                self._run_rounds(received)
+            finally:
+                self._save_clock()
+                self._stop_file.unlink(missing_ok=True)
+        first = received[0] if received else None
+        return RunOutcome(first, self._seconds_left() == 0 and first is None)
+
+    def _prepare(self) -> None:
+        """Make the base before the workers start, so that one of them does it, and visibly."""
+        from sweeper.training.pretrain import prepare_base
+
+        prepare_base(self._spec.model, ground_of(self._spec).folder, self._tell)
+
+    def _run_rounds(self, received: list[int]) -> None:
+        """A round ends when its workers have nothing left to do, or when one of them died."""
+        fruitless = 0
+        while not received and self._seconds_left() != 0 and self._is_work_left():
+            before = self._moved()
+            crashed = self._round()
+            fruitless = fruitless + 1 if crashed and self._moved() == before else 0
+            if fruitless >= MAX_FRUITLESS_ROUNDS:
+                raise WorkerError(
+                    f"workers died {fruitless} times in a row before any trial moved: {crashed}. "
+                    "Out of memory? Try --set workers.count=1"
+                )
+
+    def _is_work_left(self) -> bool:
+        self._observe(take_snapshot(self._store))
+        return self._store.may_claim()
+
+    def _moved(self) -> tuple[int, int]:
+        snapshot = take_snapshot(self._store)
+        return snapshot.num_ended, snapshot.tokens
+
+    def _round(self) -> str | None:
+        """Start the workers and wait for them; the crash in words, None where none died."""
+        order = WorkOrder(
+            spec=self._spec,
+            threads=self._crew.threads,
+            deadline=self._deadline(),
+            stop_file=self._stop_file,
+            parent_pid=os.getpid(),
+        )
+        pool = _Pool(order, self._crew.count, self._spec.workers.backend)
+        saved_at = time.monotonic()
+        while not pool.wait(POLL_SECONDS):
+            self._observe(take_snapshot(self._store))
+            if time.monotonic() - saved_at > SAVE_CLOCK_SECONDS:
+                self._save_clock()
+                saved_at = time.monotonic()
+        self._observe(take_snapshot(self._store))
+        for report in pool.reports:
+            if report.error is not None:
+                raise _as_error(report)
+        return pool.crash
+
+    def _deadline(self) -> float | None:
+        left = self._seconds_left()
+        return None if left is None else time.time() + left
+
+    def _seconds_left(self) -> float | None:
+        """What is left of the study's wall clock, over all its runs; None without a limit."""
+        limit = self._spec.budget.wall_clock_s
+        return None if limit is None else max(limit - self._seconds_spent(), 0.0)
+
+    def _seconds_spent(self) -> float:
+        return self._spent_before_s + time.monotonic() - self._began
+
+    def _save_clock(self) -> None:
+        self._store.study.set_user_attr(attrs.SECONDS_SPENT, self._seconds_spent())
+
+    def _stop(self, count: int) -> None:
+        """First signal: leave after the step. Second: leave now."""
+        self._stop_file.touch()
+        if count > 1:
+            _kill_workers()
+
+
+def _as_error(report: WorkReport) -> SweeperError:
+    error = SweeperError(report.error)
+    error.exit_code = report.exit_code
+    return error
+
+
+class _Pool:
+    """Workers of one round, waited for in a thread so that the main thread can look on."""
+
+    def __init__(self, order: WorkOrder, count: int, backend: str) -> None:
+        self.reports: list[WorkReport] = []
+        self.crash: str | None = None
+        self._order = order
+        target = self._inline if backend == "inline" else lambda: self._loky(count)
+        self._thread = threading.Thread(target=target, name="pool", daemon=True)
+        self._thread.start()
+
+    def wait(self, seconds: float) -> bool:
+        """Whether all workers have ended, after waiting for at most so long."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _inline(self) -> None:
+        self.reports = [work(replace(self._order, parent_pid=None))]
+
+    def _loky(self, count: int) -> None:
+        from joblib import Parallel, delayed, parallel_config
+        from joblib.externals.loky import get_reusable_executor
+        from joblib.externals.loky.process_executor import (
+            ShutdownExecutorError,
+            TerminatedWorkerError,
+        )
+
+        try:
+            with parallel_config(backend="loky", inner_max_num_threads=self._order.threads):
+                self.reports = Parallel(n_jobs=count)(
+                    delayed(work)(self._order) for _ in range(count)
+                )
+        except (TerminatedWorkerError, ShutdownExecutorError) as error:
+            self.crash = str(error).strip().splitlines()[0]
+        finally:
+            get_reusable_executor().shutdown(wait=True)
+
+
+def _kill_workers() -> None:
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+
+
+@contextmanager
+def _signals(stop: Callable[[int], None]) -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM while a study runs; `stop` is told how many came."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def handle(number: int, _: object) -> None:
+        received.append(number)
+        stop(len(received))
+
+    before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

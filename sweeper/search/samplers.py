@@ -1,0 +1,180 @@
+"""Optuna's samplers, every option written out, and drawn anew for every trial number."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial, TrialState
+
+from sweeper.search.attributes import VIOLATION
+from sweeper.study import StudySpec
+
+# Samplers that number their own draws in the storage: a seed per trial would break their order.
+_NUMBER_THEIR_DRAWS = {"qmc", "cmaes"}
+_CANDIDATES = 24
+
+
+def _below(num_trials: int) -> int:
+    """How many trials count as good: a tenth, at most 25 (Bergstra et al. 2011)."""
+    return min(int(np.ceil(0.1 * num_trials)), 25)
+
+
+def _equal_weights(num_trials: int) -> np.ndarray[Any, Any]:
+    return np.ones(num_trials)
+
+
+def violation_of(trial: FrozenTrial) -> Sequence[float]:
+    """Constraint of a trial: above 0 where it ended badly, the more so the worse."""
+    return (float(trial.user_attrs.get(VIOLATION, 0.0)),)
+
+
+def new_sampler(spec: StudySpec, distributions: Mapping[str, BaseDistribution]) -> BaseSampler:
+    """The study's sampler.
+
+    What trial n draws depends on the study's seed, n, and the ended trials that
+    it can see, not on which worker asks, nor on how often the study was resumed.
+    """
+    name = spec.search.sampler
+
+    def with_seed(seed: int) -> BaseSampler:
+        return _new(name, seed, spec.search.startup_trials, distributions)
+
+    if name in _NUMBER_THEIR_DRAWS:
+        return with_seed(spec.seed)
+    if name == "grid":  # its order is one shuffle, by the study's seed
+        return NumberedSampler(lambda _: with_seed(spec.seed), spec.seed)
+    return NumberedSampler(with_seed, spec.seed)
+
+
+def _new(
+    name: str, seed: int, startup_trials: int, distributions: Mapping[str, BaseDistribution]
+) -> BaseSampler:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        match name:
+            case "random" | "list":  # a list's trials are enqueued; nothing is left to draw
+                return optuna.samplers.RandomSampler(seed=seed)
+            case "grid":
+                return optuna.samplers.GridSampler(
+                    {key: grid_values(dist) for key, dist in distributions.items()}, seed=seed
+                )
+            case "qmc":
+                return optuna.samplers.QMCSampler(
+                    qmc_type="sobol",
+                    scramble=True,
+                    seed=seed,
+                    independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+                    warn_asynchronous_seeding=False,
+                    warn_independent_sampling=False,
+                )
+            case "cmaes":
+                return optuna.samplers.CmaEsSampler(
+                    x0=None,
+                    sigma0=None,
+                    n_startup_trials=startup_trials,
+                    independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+                    warn_independent_sampling=False,
+                    seed=seed,
+                    consider_pruned_trials=True,
+                    popsize=None,
+                    use_separable_cma=False,
+                    with_margin=False,
+                    lr_adapt=False,
+                    source_trials=None,
+                )
+            case "gp":
+                return optuna.samplers.GPSampler(
+                    seed=seed,
+                    independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+                    n_startup_trials=startup_trials,
+                    deterministic_objective=False,
+                    constraints_func=violation_of,
+                    warn_independent_sampling=False,
+                )
+            case _:
+                return optuna.samplers.TPESampler(
+                    n_startup_trials=startup_trials,
+                    n_ei_candidates=_CANDIDATES,
+                    gamma=_below,
+                    weights=_equal_weights,
+                    seed=seed,
+                    multivariate=False,
+                    group=False,
+                    constant_liar=True,
+                    constraints_func=violation_of,
+                )
+
+
+def grid_values(distribution: BaseDistribution) -> list[Any]:
+    """All values of a dimension that can be counted: a list, or a stepped range."""
+    if isinstance(distribution, optuna.distributions.CategoricalDistribution):
+        return list(distribution.choices)
+    assert isinstance(
+        distribution,
+        optuna.distributions.IntDistribution | optuna.distributions.FloatDistribution,
+    )
+    step = distribution.step
+    assert step is not None, "the study file's check lets only stepped ranges into a grid"
+    count = int((distribution.high - distribution.low) / step + 1e-9) + 1
+    return [distribution.low + i * step for i in range(count)]
+
+
+class NumberedSampler(BaseSampler):
+    """Gives every trial number a sampler of its own, seeded by the study's seed and the number."""
+
+    def __init__(self, with_seed: Callable[[int], BaseSampler], seed: int) -> None:
+        self._with_seed = with_seed
+        self._seed = seed
+        self._current: tuple[int, BaseSampler] | None = None
+
+    def _of(self, trial: FrozenTrial) -> BaseSampler:
+        if self._current is None or self._current[0] != trial.number:
+            state = np.random.SeedSequence([self._seed, trial.number]).generate_state(1)
+            self._current = trial.number, self._with_seed(int(state[0]))
+        return self._current[1]
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """See optuna's BaseSampler."""
+        self._of(trial).before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """See optuna's BaseSampler."""
+        return self._of(trial).infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """See optuna's BaseSampler."""
+        return self._of(trial).sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """See optuna's BaseSampler."""
+        return self._of(trial).sample_independent(study, trial, param_name, param_distribution)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """See optuna's BaseSampler."""
+        sampler = self._of(trial)
+        if not isinstance(sampler, optuna.samplers.GridSampler):
+            sampler.after_trial(study, trial, state, values)
+        # An exhausted grid would stop `optimize`, which nobody called; the budget counts instead.

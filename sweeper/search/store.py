@@ -1,0 +1,458 @@
+"""The study in Optuna's storage: creating it, taking its trials, and telling how they ended."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import sys
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from sweeper.curves import Stop, StopReason
+from sweeper.errors import StorageError, StudyChangedError
+from sweeper.search import attributes as attrs
+from sweeper.search.leases import Lease, study_lock
+from sweeper.search.samplers import grid_values, new_sampler
+from sweeper.search.space import as_plain, distributions_of, draw, fixed_params, record
+from sweeper.study import (
+    Hyperparameters,
+    StudySpec,
+    experiment_key,
+    identity,
+    identity_differences,
+)
+
+MAX_CRASHES = 2  # a trial whose worker died more often is given up
+SQLITE_BUSY_SECONDS = 60
+_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
+_STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
+
+
+@dataclass(frozen=True)
+class FixedTrial:
+    """A trial that the study file prescribes, before any is sampled."""
+
+    hyperparameters: Hyperparameters
+    is_baseline: bool = False
+    hypothesis: str | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A trial that this worker holds.
+
+    Attributes:
+        number: Optuna's trial number.
+        trial_id: Optuna's identifier in the storage.
+        hyperparameters: Its recipe, the seed resolved.
+        is_baseline: Whether it is the baseline.
+        hypothesis: The hypothesis that it tests, if any.
+        lease: Proof of the hold.
+    """
+
+    number: int
+    trial_id: int
+    hyperparameters: Hyperparameters
+    is_baseline: bool
+    hypothesis: str | None
+    lease: Lease
+
+    @property
+    def is_protected(self) -> bool:
+        """Whether it runs to the end whatever the others do, because it will be compared."""
+        return self.is_baseline or self.hypothesis is not None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a trial came to, as it is told to Optuna.
+
+    Attributes:
+        stop: Why it ended.
+        val_loss: The last finite validation loss, in nats.
+        tokens: Tokens seen.
+        seconds: Training seconds.
+        best_val_loss: Lowest loss of the other trials, for how bad a pruned one was.
+        same_as: The earlier trial that lent this result.
+    """
+
+    stop: Stop
+    val_loss: float | None
+    tokens: int
+    seconds: float
+    best_val_loss: float | None = None
+    same_as: int | None = None
+
+
+def fixed_trials(spec: StudySpec) -> list[FixedTrial]:
+    """The baseline first, then the hypotheses, then the study's own list."""
+    baseline = spec.baseline_hyperparameters
+    return [
+        FixedTrial(baseline, is_baseline=True),
+        *(
+            FixedTrial(spec.hyperparameters_with(h.change), hypothesis=h.name)
+            for h in spec.hypotheses
+        ),
+        *(FixedTrial(spec.hyperparameters_with(change)) for change in spec.trials),
+    ]
+
+
+def most_trials(spec: StudySpec) -> int:
+    """Trials that the search can give at all: a grid and a list come to an end."""
+    fixed = len(fixed_trials(spec))
+    match spec.search.sampler:
+        case "list":
+            return fixed
+        case "grid":
+            return fixed + math.prod(len(grid_values(d)) for d in distributions_of(spec).values())
+        case _:
+            return sys.maxsize
+
+
+def storage_url(spec: StudySpec) -> str:
+    """Optuna's URL of the study's storage: a SQLite file in its folder unless the study says."""
+    if spec.storage == "default":
+        return f"sqlite:///{spec.output_folder / 'study.db'}"
+    return spec.storage
+
+
+def open_storage(url: str) -> BaseStorage:
+    """Open a storage so that many workers can write to it.
+
+    SQLite gets a write-ahead log and a minute of patience: by default it fails
+    with "locked" after five seconds.
+
+    Raises:
+        StorageError: It cannot be opened.
+    """
+    options: dict[str, Any] = {}
+    if url.startswith("sqlite:///"):
+        options = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+        _use_write_ahead_log(Path(url.removeprefix("sqlite:///")))
+    elif url.startswith("postgresql"):
+        options = {"pool_pre_ping": True}
+    try:
+        return RDBStorage(url, engine_kwargs=options)
+    except (OSError, ValueError, ImportError, RuntimeError) as error:
+        raise StorageError(f"storage: {url} cannot be opened ({error})") from error
+
+
+def _use_write_ahead_log(path: Path) -> None:
+    try:
+        connection = sqlite3.connect(path, timeout=SQLITE_BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"storage: {path.name} in {path.parent.name}/ cannot be used ({error}); is the disk "
+            "full, the folder read-only, or the file not a database?"
+        ) from error
+
+
+class StudyStore:
+    """One study in its storage.
+
+    Args:
+        spec: The study.
+        create: Make it where it does not exist.
+
+    Raises:
+        StorageError: It does not exist, or its storage cannot be used.
+        StudyChangedError: The stored study was made from another study file.
+    """
+
+    def __init__(self, spec: StudySpec, *, create: bool) -> None:
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        self.spec = spec
+        if create:
+            _make_folder(spec.output_folder)
+        elif spec.storage == "default" and not (spec.output_folder / "study.db").is_file():
+            raise StorageError(
+                f"{spec.name} has not been run yet: there is no study.db in its folder. "
+                f"Next: sweeper run {spec.path.name}"
+            )
+        self.storage = open_storage(storage_url(spec))
+        with study_lock(spec.output_folder):
+            self._study = self._open(create)
+            self._check_identity()
+            if create:
+                self._enqueue_fixed_trials()
+
+    def _open(self, create: bool) -> optuna.Study:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            sampler = new_sampler(self.spec, distributions_of(self.spec))
+            options: dict[str, Any] = {
+                "study_name": self.spec.folder_name,
+                "storage": self.storage,
+                "sampler": sampler,
+                "pruner": optuna.pruners.NopPruner(),
+            }
+            try:
+                if create:
+                    return optuna.create_study(direction="minimize", load_if_exists=True, **options)
+                return optuna.load_study(**options)
+            except KeyError as error:
+                raise StorageError(
+                    f"{self.spec.name} is not in this storage. Next: sweeper run "
+                    f"{self.spec.path.name}"
+                ) from error
+
+    def _check_identity(self) -> None:
+        now = identity(self.spec)
+        stored = self._study.user_attrs.get(attrs.IDENTITY)
+        if stored is None:
+            self._study.set_user_attr(attrs.IDENTITY, now)
+            return
+        differences = identity_differences(stored, now)
+        if differences:
+            listed = "\n".join(f"  {line}" for line in differences)
+            raise StudyChangedError(
+                f"{self.spec.path.name} is not the file that the stored study {self.spec.name!r} "
+                f"was made from:\n{listed}\nIts trials would not be comparable. Change the file "
+                "back, give the study another name (--set name=…), or remove its folder "
+                f"{self.spec.output_folder.parent.name}/{self.spec.output_folder.name}"
+            )
+
+    def _enqueue_fixed_trials(self) -> None:
+        """Once; a run that was killed half-way through left the first of them."""
+        there = self.storage.get_n_trials(self._study_id)
+        for fixed in fixed_trials(self.spec)[there:]:
+            self._study.enqueue_trial(
+                fixed_params(self.spec, fixed.hyperparameters),
+                user_attrs={
+                    attrs.FIXED: as_plain(fixed.hyperparameters),
+                    attrs.BASELINE: fixed.is_baseline,
+                    attrs.HYPOTHESIS: fixed.hypothesis,
+                },
+            )
+
+    @property
+    def _study_id(self) -> int:
+        return self.storage.get_study_id_from_name(self.spec.folder_name)
+
+    @property
+    def study(self) -> optuna.Study:
+        """Optuna's own study."""
+        return self._study
+
+    def trials(self) -> list[FrozenTrial]:
+        """All trials, in the order of their numbers."""
+        return self.storage.get_all_trials(self._study_id, deepcopy=False)
+
+    # ------------------------------------------------------------------ taking trials
+
+    def claim(self, owner: str) -> Claim | None:
+        """Take a trial to work on: one that was left behind, or else a new one.
+
+        Returns:
+            None where the budget is spent and nothing was left behind.
+        """
+        now = time.time()
+        with study_lock(self.spec.output_folder):
+            return self._reclaim(owner, now) or self._ask(owner, now)
+
+    def _reclaim(self, owner: str, now: float) -> Claim | None:
+        for trial in self.trials():
+            if trial.state is not TrialState.RUNNING or not _is_free(trial, now):
+                continue
+            was_left_alive = trial.user_attrs.get(attrs.LEASE) is None
+            crashes = trial.user_attrs.get(attrs.CRASHES, 0) + (not was_left_alive)
+            if crashes > MAX_CRASHES:
+                self._give_up(trial.number, crashes)
+                continue
+            self._set(self._id(trial.number), {attrs.CRASHES: crashes})
+            return self._take(trial.number, owner, now)
+        return None
+
+    def _give_up(self, number: int, crashes: int) -> None:
+        text = f"its worker died {crashes} times while training it"
+        self._tell(number, Result(Stop(StopReason.ERROR, text), None, 0, 0.0))
+
+    def _ask(self, owner: str, now: float) -> Claim | None:
+        if not self.may_ask():
+            return None
+        return self._take(self._study.ask().number, owner, now)
+
+    def may_claim(self) -> bool:
+        """Whether there is anything for a worker to do now."""
+        left_behind = any(
+            trial.state is TrialState.RUNNING and _is_free(trial, time.time())
+            for trial in self.trials()
+        )
+        return left_behind or self.may_ask()
+
+    def may_ask(self) -> bool:
+        """Whether the budget allows another trial to begin."""
+        trials = self.trials()
+        begun = sum(trial.state is not TrialState.WAITING for trial in trials)
+        most = min(self.spec.budget.trials, most_trials(self.spec))
+        return begun < most and self._tokens_left(trials)
+
+    def _tokens_left(self, trials: Sequence[FrozenTrial]) -> bool:
+        """Whether the study's tokens allow one more whole trial beside those that run."""
+        budget = self.spec.budget
+        if budget.tokens is None:
+            return True
+        spent = sum(
+            budget.tokens_per_trial
+            if trial.state is TrialState.RUNNING
+            else trial.user_attrs.get(attrs.TOKENS, 0)
+            for trial in trials
+        )
+        return bool(spent + budget.tokens_per_trial <= budget.tokens)
+
+    def _take(self, number: int, owner: str, now: float) -> Claim:
+        trial_id = self._id(number)
+        lease = Lease.new(owner, now)
+        self._set(trial_id, {attrs.LEASE: lease.as_dict()})
+        stored = self.storage.get_trial(trial_id)
+        return Claim(
+            number=number,
+            trial_id=trial_id,
+            hyperparameters=self._recipe(stored, trial_id),
+            is_baseline=bool(stored.user_attrs.get(attrs.BASELINE)),
+            hypothesis=stored.user_attrs.get(attrs.HYPOTHESIS),
+            lease=lease,
+        )
+
+    def _recipe(self, stored: FrozenTrial, trial_id: int) -> Hyperparameters:
+        """The trial's recipe: as recorded, or drawn now that it begins."""
+        plain = stored.user_attrs.get(attrs.HYPERPARAMETERS)
+        if plain is not None:
+            return Hyperparameters.model_validate(plain)
+        trial = Trial(self._study, trial_id)
+        fixed = stored.user_attrs.get(attrs.FIXED)
+        if fixed is not None:
+            recipe = Hyperparameters.model_validate(fixed)
+            record(trial, self.spec, recipe)
+        else:
+            recipe = draw(trial, self.spec)
+        self._set(
+            trial_id,
+            {
+                attrs.HYPERPARAMETERS: as_plain(recipe),
+                attrs.BASELINE: bool(stored.user_attrs.get(attrs.BASELINE)),
+            },
+        )
+        return recipe
+
+    def same_experiment(self, claim: Claim) -> FrozenTrial | None:
+        """An earlier completed trial that was the same experiment in another guise."""
+        key = experiment_key(claim.hyperparameters)
+        for trial in self.trials():
+            plain = trial.user_attrs.get(attrs.HYPERPARAMETERS)
+            if trial.state is not TrialState.COMPLETE or plain is None:
+                continue
+            if experiment_key(Hyperparameters.model_validate(plain)) == key:
+                return trial
+        return None
+
+    # ------------------------------------------------------------------ holding trials
+
+    def renew(self, claim: Claim) -> bool:
+        """Hold on for another term; False where the trial is another's by now."""
+        trial = self.storage.get_trial(claim.trial_id)
+        lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
+        if trial.state in _ENDED or lease is None or lease.owner != claim.lease.owner:
+            return False
+        self._set(claim.trial_id, {attrs.LEASE: claim.lease.renewed(time.time()).as_dict()})
+        return True
+
+    def release(self, claim: Claim) -> None:
+        """Leave the trial to whoever comes next; it goes on from its checkpoint."""
+        if self.renew(claim):
+            self._set(claim.trial_id, {attrs.LEASE: None})
+
+    def report(self, claim: Claim, tokens: int, val_loss: float) -> None:
+        """Show a rung's validation loss to everybody."""
+        self.storage.set_trial_intermediate_value(claim.trial_id, tokens, val_loss)
+
+    def annotate(self, claim: Claim, values: Mapping[str, Any]) -> None:
+        """Set user attributes of a trial."""
+        self._set(claim.trial_id, values)
+
+    def finish(self, claim: Claim, result: Result) -> bool:
+        """Tell Optuna how a trial ended; False, and nothing done, where the lease was lost."""
+        if not self.renew(claim):
+            return False
+        self._tell(claim.number, result)
+        return True
+
+    def _tell(self, number: int, result: Result) -> None:
+        self._set(
+            self._id(number),
+            {
+                attrs.STOP_REASON: result.stop.reason.value,
+                attrs.EVIDENCE: result.stop.evidence,
+                attrs.VAL_LOSS: result.val_loss,
+                attrs.TOKENS: result.tokens,
+                attrs.SECONDS: result.seconds,
+                attrs.VIOLATION: violation(result),
+                attrs.SAME_AS: result.same_as,
+                attrs.LEASE: None,
+            },
+        )
+        state = _STATE_OF.get(result.stop.reason, TrialState.PRUNED)
+        values = result.val_loss if state is TrialState.COMPLETE else None
+        self._study.tell(number, values, state=state)
+
+    def _set(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        for key, value in values.items():
+            self.storage.set_trial_user_attr(trial_id, key, value)
+
+    def _id(self, number: int) -> int:
+        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def _is_free(trial: FrozenTrial, now: float) -> bool:
+    lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
+    return lease is None or lease.is_free(now)
+
+
+def violation(result: Result) -> float:
+    """How badly a trial ended, for the sampler: 0 if it completed, then by reason and size.
+
+    A pruned trial's place among the bad must not depend on how long it lasted,
+    which is what Optuna's TPE would go by. So each is a constraint violation:
+    the gap to the best in nats for a plateau or a peer's victory, more for a
+    spike, most for what gave no usable loss at all.
+    """
+    match result.stop.reason:
+        case StopReason.COMPLETED | StopReason.TIMEOUT | StopReason.ERROR:
+            return 0.0
+        case StopReason.PLATEAU | StopReason.PEERS:
+            return max(_gap(result), 1e-6)
+        case StopReason.SPIKE:
+            return 10.0 + max(_gap(result), 0.0)
+        case _:
+            return 100.0
+
+
+def _gap(result: Result) -> float:
+    if result.val_loss is None or result.best_val_loss is None:
+        return 0.0
+    return result.val_loss - result.best_val_loss
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        (folder / "trials").mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_text("writable")
+        probe.unlink()
+    except OSError as error:
+        raise StorageError(
+            f"the study's folder {folder.parent.name}/{folder.name} cannot be written "
+            f"({error.strerror}). Free the disk or choose another with --set output=FOLDER"
+        ) from error

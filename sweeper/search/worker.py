@@ -1,0 +1,268 @@
+"""A worker: takes trials from the study one after another and trains them."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.curves import Point, Stop, StopReason, read_curve
+from sweeper.errors import StorageError, SweeperError, WorkerError
+from sweeper.search import attributes as attrs
+from sweeper.search.dashboard import note_trial
+from sweeper.search.leases import RENEW_SECONDS
+from sweeper.search.monitor import Monitor, Peers
+from sweeper.search.progress import trial_folder
+from sweeper.search.store import Claim, Result, StudyStore
+from sweeper.study import StudySpec
+from sweeper.training.device import find_device
+from sweeper.training.engine import Engine
+from sweeper.training.loop import Outcome
+from sweeper.training.trial import course_of, plan_run, run_plan
+from sweeper.training.watches import Shown
+from sweeper.training.workbench import Ground, Workbench, set_up
+
+
+@dataclass(frozen=True)
+class WorkOrder:
+    """What a worker is told; plain values, so that it can start in another process.
+
+    Attributes:
+        spec: The study.
+        threads: CPU threads of torch.
+        deadline: Unix time in seconds at which the study's wall clock is spent; None: never.
+        stop_file: When it appears, the worker leaves after its step.
+        parent_pid: The process without which the worker leaves; None: none.
+    """
+
+    spec: StudySpec
+    threads: int
+    deadline: float | None
+    stop_file: Path
+    parent_pid: int | None
+
+
+@dataclass(frozen=True)
+class WorkReport:
+    """How a worker ended: an error's message and exit code, or neither."""
+
+    error: str | None = None
+    exit_code: int = 0
+
+
+def ground_of(spec: StudySpec) -> Ground:
+    """What all trials of a study stand on."""
+    return Ground(spec.model, spec.data, spec.evaluate, spec.seed, spec.path.parent)
+
+
+def work(order: WorkOrder) -> WorkReport:
+    """Train trials until the budget is spent, or somebody says stop.
+
+    A user's error comes back as a value: exceptions do not always survive the
+    way between processes.
+    """
+    try:
+        _Worker(order).run()
+    except SweeperError as error:
+        return WorkReport(str(error), error.exit_code)
+    except OSError as error:
+        return WorkReport(_disk_message(error, order.spec), StorageError.exit_code)
+    return WorkReport()
+
+
+def _disk_message(error: OSError, spec: StudySpec) -> str:
+    where = Path(error.filename).name if error.filename else spec.output_folder.name
+    return (
+        f"{where} cannot be written or read ({error.strerror or error}). Nothing is lost: make "
+        "room or give access, then run the study again and it goes on from its checkpoints"
+    )
+
+
+class _Worker:
+    def __init__(self, order: WorkOrder) -> None:
+        self._order = order
+        self._spec = order.spec
+        self._owner = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        self._lost_lease = threading.Event()
+
+    def run(self) -> None:
+        with _quiet_signals():
+            self._store = StudyStore(self._spec, create=False)
+            self._bench: Workbench | None = None
+            while self._leave() is None:
+                claim = self._store.claim(self._owner)
+                if claim is None:
+                    return
+                self._train(claim)
+
+    def _leave(self) -> Stop | None:
+        """Why this worker should stop after its present step, if it should."""
+        if self._order.stop_file.exists() or _stop_signals.is_set():
+            return Stop(StopReason.PREEMPTED, "interrupted")
+        if self._lost_lease.is_set():
+            return Stop(StopReason.PREEMPTED, "another worker took the trial over")
+        parent = self._order.parent_pid
+        if parent is not None and os.getppid() != parent:
+            return Stop(StopReason.PREEMPTED, "the process that started this worker is gone")
+        if self._order.deadline is not None and time.time() > self._order.deadline:
+            return Stop(StopReason.TIMEOUT, "the study's wall clock is spent")
+        return None
+
+    def _train(self, claim: Claim) -> None:
+        with self._holding(claim):
+            same = self._store.same_experiment(claim)
+            if same is not None:
+                self._lend(claim, same.number, same.user_attrs)
+                return
+            try:
+                outcome = self._train_new(claim)
+            except (SweeperError, OSError):
+                self._store.release(claim)
+                raise
+            except Exception as error:  # the trial's boundary: a defect is this trial's failure
+                self._fail(claim, error)
+                return
+            if outcome.stop.reason is StopReason.PREEMPTED:
+                self._store.release(claim)
+            else:
+                self._finish(claim, outcome)
+
+    def _train_new(self, claim: Claim) -> Outcome:
+        bench, engine = self._ready()
+        folder = trial_folder(self._spec, claim.number)
+        plan = plan_run(bench, claim.hyperparameters, self._spec.budget.tokens_per_trial, folder)
+        manifest = folder.relative_to(self._spec.output_folder) / "manifest.json"
+        self._store.annotate(claim, {attrs.MANIFEST: manifest.as_posix()})
+        monitor = Monitor(
+            hyperparameters=plan.hyperparameters,
+            course=course_of(plan),
+            prune=self._spec.prune,
+            peers=self._peers(claim),
+            protected=claim.is_protected,
+        )
+        watch = Shown(monitor, lambda point: self._report(claim, point))
+        return run_plan(plan, bench, engine, watch, self._leave, folder, claim.number)
+
+    def _ready(self) -> tuple[Workbench, Engine]:
+        """The base and the data, made ready before the first trial and kept."""
+        if self._bench is None:
+            device = find_device(self._order.threads)
+            self._bench = set_up(ground_of(self._spec), device)
+            self._engine = self._bench.new_engine()
+        return self._bench, self._engine
+
+    def _report(self, claim: Claim, point: Point) -> None:
+        if point.val_loss is not None and math.isfinite(point.val_loss):
+            self._store.report(claim, point.tokens, point.val_loss)
+
+    def _peers(self, claim: Claim) -> Peers:
+        def values() -> list[dict[int, float]]:
+            return [
+                trial.intermediate_values
+                for trial in self._store.trials()
+                if trial.number != claim.number
+            ]
+
+        def best() -> float | None:
+            return min((v for curve in values() for v in curve.values()), default=None)
+
+        def at_rung(tokens: int) -> list[float]:
+            """Each peer's newest loss at or below so many tokens, if it came that far."""
+            rung = self._spec.evaluate.every_tokens
+            reached = [c for c in values() if c and max(c) // rung >= tokens // rung]
+            return [
+                curve[max(t for t in curve if t // rung <= tokens // rung)] for curve in reached
+            ]
+
+        return Peers(best, at_rung)
+
+    def _finish(self, claim: Claim, outcome: Outcome) -> None:
+        last = outcome.curve.points[-1]
+        result = Result(
+            stop=outcome.stop,
+            val_loss=outcome.curve.last_val_loss,
+            tokens=last.tokens,
+            seconds=last.seconds or 0.0,
+            best_val_loss=self._peers(claim).best_val_loss(),
+        )
+        note_trial(self._store, claim, result)
+        self._store.finish(claim, result)
+
+    def _lend(self, claim: Claim, number: int, values: dict[str, object]) -> None:
+        """Give a trial the result of an earlier one that was the same experiment."""
+        stop = Stop(StopReason.COMPLETED, f"the same experiment as trial {number}; not paid twice")
+        val_loss = values[attrs.VAL_LOSS]
+        assert isinstance(val_loss, float), "completed trials have a validation loss"
+        curve = read_curve(trial_folder(self._spec, number) / "curve.jsonl")
+        for point in curve.evaluations():
+            self._report(claim, point)
+        self._store.annotate(claim, {attrs.MANIFEST: values.get(attrs.MANIFEST)})
+        result = Result(stop, val_loss, 0, 0.0, same_as=number)
+        note_trial(self._store, claim, result)
+        self._store.finish(claim, result)
+
+    def _fail(self, claim: Claim, error: Exception) -> None:
+        folder = trial_folder(self._spec, claim.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+        text = f"{type(error).__name__}: {error}"
+        result = Result(Stop(StopReason.ERROR, text.splitlines()[0][:500]), None, 0, 0.0)
+        note_trial(self._store, claim, result)
+        self._store.finish(claim, result)
+        if claim.is_baseline:
+            raise WorkerError(
+                "the baseline failed, so there is nothing to compare with: "
+                f"{text.splitlines()[0]}. The whole story is in trials/{folder.name}/error.txt"
+            )
+
+    @contextmanager
+    def _holding(self, claim: Claim) -> Iterator[None]:
+        """Renew the lease from a thread of its own for as long as the trial is trained."""
+        done = threading.Event()
+        self._lost_lease.clear()
+
+        def renew() -> None:
+            while not done.wait(RENEW_SECONDS):
+                if not self._store.renew(claim):
+                    self._lost_lease.set()
+                    return
+
+        thread = threading.Thread(target=renew, name=f"lease-{claim.number}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+
+_stop_signals = threading.Event()
+
+
+@contextmanager
+def _quiet_signals() -> Iterator[None]:
+    """Ctrl-C reaches every process of a terminal, but the parent decides; SIGTERM is for us.
+
+    In a thread (the inline backend) signals are the main thread's business.
+    """
+    _stop_signals.clear()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {
+        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: _stop_signals.set()),
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
