@@ -1,0 +1,162 @@
+"""What a study's numbers say, in sentences: does anything beat the baseline, and by how much."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass
+
+from sweeper.curves.finding import StopReason
+from sweeper.reports import words
+from sweeper.reports.rows import state_words
+from sweeper.search.results import StudyResults, TrialResult
+
+CAVEAT = (
+    "How sure is this? Every trial trained once, with one seed. Training the same recipe with "
+    "another seed gives another loss; this study did not measure how far those losses lie apart. "
+    "A difference smaller than that cannot be told from chance, and the best of many trials looks "
+    "better than it is, because it was picked for its loss. To be sure, run the best recipe and "
+    "the baseline again with several seeds."
+)
+
+
+MIN_COMPLETED_FOR_IMPORTANCE = 10  # with fewer, importances follow single trials
+
+
+@dataclass(frozen=True)
+class Ending:
+    """All trials that ended one way, or that have not ended.
+
+    Attributes:
+        name: The stop reason in words, or `running`, `waiting`.
+        reason: The stop reason; None while running or waiting.
+        num_lent: How many of them took the result of an equal trial and cost nothing.
+        tokens: Tokens spent on them, lent results left out.
+        seconds: Training seconds spent on them, lent results left out.
+    """
+
+    name: str
+    reason: StopReason | None
+    num_trials: int
+    num_lent: int
+    tokens: int
+    seconds: float
+
+
+def conclude(results: StudyResults) -> str:
+    """Whether anything beats the baseline, and by how much, in one or two sentences."""
+    best, baseline = results.best, results.baseline
+    if not results.trials:
+        return "No trial has begun."
+    if best is None or best.val_loss is None or not math.isfinite(best.val_loss):
+        return f"No trial has completed, so there is no result. {_states_sentence(results)}"
+    if baseline is None or baseline.val_loss is None:
+        return (
+            "The baseline has no validation loss, so nothing can be compared with it. "
+            f"The lowest loss is {words.nats(best.val_loss)} nats, of {_named(best)}."
+        )
+    if best is baseline:
+        return _baseline_wins(results)
+    delta = results.delta(best)
+    if delta is None or not delta < 0:
+        return (
+            f"No trial beats the baseline: the best completed one, {_named(best)}, ends at "
+            f"{words.nats(best.val_loss)} nats, the baseline at {words.nats(baseline.val_loss)}."
+            f"{_baseline_remark(baseline)}"
+        )
+    return _beaten(best, baseline, delta)
+
+
+def _beaten(best: TrialResult, baseline: TrialResult, delta: float) -> str:
+    factor = words.ratio(words.perplexity_ratio(delta))
+    return (
+        f"{_named(best, start=True)} beats the baseline by {words.nats(-delta)} nats: validation "
+        f"loss {words.nats(best.val_loss)} against {words.nats(baseline.val_loss)} "
+        f"(perplexity {factor}), after {words.count(best.tokens)} tokens."
+        f"{_baseline_remark(baseline)}"
+    )
+
+
+def _baseline_wins(results: StudyResults) -> str:
+    baseline = results.best
+    others = [trial for trial in ranked_completed(results) if not trial.is_baseline]
+    loss = words.nats(baseline.val_loss if baseline else None)
+    if not others:
+        return (
+            f"Only the baseline has completed ({loss} nats), so there is nothing to compare it "
+            f"with. {_states_sentence(results)}"
+        )
+    return (
+        f"Nothing beats the baseline. It ends at {loss} nats; the next best of "
+        f"{words.plural(len(others), 'other completed trial')} is {_named(others[0])} "
+        f"at {words.nats(others[0].val_loss)} "
+        f"({words.nats_change(results.delta(others[0]))})."
+    )
+
+
+def _baseline_remark(baseline: TrialResult) -> str:
+    if baseline.completed:
+        return ""
+    return (
+        f" The baseline itself has not completed ({state_words(baseline)} at "
+        f"{words.count(baseline.tokens)} tokens), so the two did not see equal tokens."
+    )
+
+
+def _named(trial: TrialResult, *, start: bool = False) -> str:
+    """A trial by number and hypothesis; `start` for the beginning of a sentence."""
+    name = f"{'Trial' if start else 'trial'} {trial.number}"
+    return f"{name} (\u201c{words.clean(trial.hypothesis, 60)}\u201d)" if trial.hypothesis else name
+
+
+def _states_sentence(results: StudyResults) -> str:
+    counts = Counter(state_words(trial) for trial in results.trials)
+    listed = ", ".join(f"{amount} {name}" for name, amount in counts.most_common())
+    return f"{words.plural(len(results.trials), 'trial')} so far: {listed}."
+
+
+def ranked_completed(results: StudyResults) -> list[TrialResult]:
+    """Completed trials with a finite loss, the best first."""
+    done = [
+        (trial.val_loss, trial.number, trial)
+        for trial in results.trials
+        if trial.completed and trial.val_loss is not None and math.isfinite(trial.val_loss)
+    ]
+    return [trial for _, _, trial in sorted(done, key=lambda entry: entry[:2])]
+
+
+def endings(results: StudyResults) -> list[Ending]:
+    """Trials by how they ended, the most frequent first."""
+    groups: dict[str, list[TrialResult]] = {}
+    for trial in results.trials:
+        groups.setdefault(state_words(trial), []).append(trial)
+    ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
+    return [_ending(name, trials) for name, trials in ranked]
+
+
+def _ending(name: str, trials: list[TrialResult]) -> Ending:
+    paid = [trial for trial in trials if trial.same_as is None]
+    return Ending(
+        name=name,
+        reason=trials[0].stop_reason,
+        num_trials=len(trials),
+        num_lent=len(trials) - len(paid),
+        tokens=sum(trial.tokens for trial in paid),
+        seconds=sum(trial.seconds for trial in paid),
+    )
+
+
+def tokens_spent(results: StudyResults) -> int:
+    """Tokens that all trials trained on; lent results cost none."""
+    return sum(trial.tokens for trial in results.trials if trial.same_as is None)
+
+
+def ranked_importances(results: StudyResults) -> list[tuple[str, float]]:
+    """Hyperparameters by importance, largest first; those without a number left out."""
+    known = [(name, value) for name, value in results.importances.items() if math.isfinite(value)]
+    return sorted(known, key=lambda pair: (-pair[1], pair[0]))
+
+
+def num_completed(results: StudyResults) -> int:
+    """Completed trials that were trained (a lent result adds no evidence)."""
+    return sum(trial.completed and trial.same_as is None for trial in results.trials)

@@ -1,0 +1,213 @@
+"""What a report says, before it is Markdown or HTML: plain values in reading order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sweeper.curves.finding import StopReason
+from sweeper.reports import takeaways, words
+from sweeper.reports.conclusions import CAVEAT, conclude, endings, tokens_spent
+from sweeper.reports.gradients import GradNormMaximum, grad_norm_maxima
+from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
+from sweeper.reports.recipe import recipe_yaml
+from sweeper.reports.rows import TrialRow, state_words, trial_rows
+from sweeper.reports.settings import portable, setting_rows
+from sweeper.search.results import StudyResults, TrialResult
+
+MARKDOWN_FILE = "report.md"
+HTML_FILE = "report.html"
+CSV_FILE = "trials.csv"
+_MOST_STRETCHES = 40
+_MOST_STOPS = 40
+
+
+@dataclass(frozen=True)
+class FigureText:
+    """A figure's name in `figures.FIGURES`, its file, its heading and what it shows."""
+
+    name: str
+    file: str
+    title: str
+    takeaway: str
+
+
+@dataclass(frozen=True)
+class EndingRow:
+    """One way to end, with what it cost, as words."""
+
+    name: str
+    reason: StopReason | None
+    trials: str
+    tokens: str
+    seconds: str
+    share: str
+
+
+@dataclass(frozen=True)
+class GradientRow:
+    """A stretch of steps with one cell per trial."""
+
+    steps: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class GradientTable:
+    """Largest gradient norms of the baseline and the best trial, side by side."""
+
+    names: tuple[str, ...]
+    rows: tuple[GradientRow, ...]
+    remark: str
+
+
+@dataclass(frozen=True)
+class ReportContent:
+    """Everything that both templates show; all texts are plain, none is escaped."""
+
+    title: str
+    headline: str
+    caveat: str
+    recipe: str | None
+    recipe_intro: str
+    reproduce: str
+    hypotheses: list[HypothesisRow]
+    figures: list[FigureText]
+    rows: list[TrialRow]
+    endings: list[EndingRow]
+    endings_remark: str
+    stops: list[tuple[str, str, str]]
+    gradients: GradientTable
+    settings: list[tuple[str, str]]
+    files: list[tuple[str, str]]
+
+
+_FIGURES: tuple[tuple[str, str, Callable[[StudyResults], str]], ...] = (
+    ("val_loss", "Validation loss of every trial", takeaways.val_loss_takeaway),
+    ("best_against_baseline", "The best against the baseline", takeaways.comparison_takeaway),
+    ("learning_rate_batch", "Learning rate and batch", takeaways.plane_takeaway),
+    ("importance", "Which hyperparameters matter", takeaways.importance_takeaway),
+    ("throughput", "Training speed", takeaways.throughput_takeaway),
+)
+
+
+def report_content(results: StudyResults) -> ReportContent:
+    """Collect what the report says."""
+    best = results.best
+    figures = [
+        FigureText(name, f"{name}.png", title, say(results)) for name, title, say in _FIGURES
+    ]
+    return ReportContent(
+        title=words.clean(results.spec.name, 120),
+        headline=conclude(results),
+        caveat=CAVEAT,
+        recipe=None if best is None else recipe_yaml(best),
+        recipe_intro="" if best is None else _recipe_intro(best),
+        reproduce=f"sweeper reproduce {words.shell_word(portable(str(results.spec.path)))}",
+        hypotheses=hypothesis_rows(results),
+        figures=figures,
+        rows=trial_rows(results),
+        endings=_ending_rows(results),
+        endings_remark=_endings_remark(results),
+        stops=_stops(results),
+        gradients=_gradient_table(results),
+        settings=setting_rows(results.spec),
+        files=_files(figures),
+    )
+
+
+def _recipe_intro(best: TrialResult) -> str:
+    origin = "the baseline" if best.is_baseline else f"trial {best.number}"
+    return f"The hyperparameters of {origin} gave the lowest validation loss."
+
+
+def _ending_rows(results: StudyResults) -> list[EndingRow]:
+    whole = tokens_spent(results)
+    return [
+        EndingRow(
+            name=ending.name,
+            reason=ending.reason,
+            trials=str(ending.num_trials),
+            tokens=words.count(ending.tokens),
+            seconds=words.duration(ending.seconds),
+            share=words.share(ending.tokens, whole),
+        )
+        for ending in endings(results)
+    ]
+
+
+def _endings_remark(results: StudyResults) -> str:
+    groups = endings(results)
+    lent = sum(ending.num_lent for ending in groups)
+    seconds = sum(ending.seconds for ending in groups)
+    text = (
+        f"In all {words.count(tokens_spent(results))} tokens in {words.duration(seconds)} of "
+        "training, evaluations left out."
+    )
+    if lent:
+        verb = "was" if lent == 1 else "were"
+        text += (
+            f" {words.plural(lent, 'trial')} {verb} the same experiment as an earlier one, took "
+            "its result and cost nothing."
+        )
+    return text
+
+
+def _stops(results: StudyResults) -> list[tuple[str, str, str]]:
+    """Number, end and evidence of trials that did not complete; the rest is in the CSV."""
+    stopped = [
+        (str(trial.number), state_words(trial), words.clean(trial.evidence, 300))
+        for trial in results.trials
+        if trial.stop_reason is not None and not trial.completed and trial.evidence
+    ]
+    hidden = len(stopped) - _MOST_STOPS
+    if hidden <= 0:
+        return stopped
+    return [*stopped[:_MOST_STOPS], ("\u2026", "", f"{hidden:,} more in {CSV_FILE}")]
+
+
+def _gradient_table(results: StudyResults) -> GradientTable:
+    trials = [("baseline", results.baseline)]
+    if results.best is not results.baseline and results.best is not None:
+        trials.append((f"best (trial {results.best.number})", results.best))
+    every = _stretch([trial for _, trial in trials if trial is not None])
+    maxima = {
+        name: {m.start_step: m for m in grad_norm_maxima(trial.curve, every)}
+        for name, trial in trials
+        if trial is not None
+    }
+    starts = sorted({start for stretches in maxima.values() for start in stretches})
+    rows = [_gradient_row(start, [own.get(start) for own in maxima.values()]) for start in starts]
+    remark = (
+        f"The largest norm before clipping in every {every} steps. A step of one trial need not "
+        "be as many tokens as a step of the other."
+    )
+    return GradientTable(tuple(maxima), tuple(rows), remark)
+
+
+def _stretch(trials: list[TrialResult]) -> int:
+    """Steps per row: 100, or more where that would make too long a table."""
+    last = max((trial.curve.points[-1].step for trial in trials if len(trial.curve)), default=0)
+    return 100 * max(1, math.ceil(last / (100 * _MOST_STRETCHES)))
+
+
+def _gradient_row(start: int, maxima: list[GradNormMaximum | None]) -> GradientRow:
+    end = max(m.end_step for m in maxima if m is not None)
+    return GradientRow(f"{start} to {end}", tuple(_gradient_cell(m) for m in maxima))
+
+
+def _gradient_cell(maximum: GradNormMaximum | None) -> str:
+    if maximum is None:
+        return words.ABSENT
+    text = words.number(maximum.maximum, ".3g")
+    return f"{text} ({maximum.num_non_finite} not finite)" if maximum.num_non_finite else text
+
+
+def _files(figures: list[FigureText]) -> list[tuple[str, str]]:
+    return [
+        (HTML_FILE, "this report as one page with its figures inside"),
+        (MARKDOWN_FILE, "this report as text"),
+        (CSV_FILE, "all trials, numbers in full precision"),
+        *((figure.file, figure.title) for figure in figures),
+    ]

@@ -1,0 +1,131 @@
+"""Training speed of every trial, by block size."""
+
+from __future__ import annotations
+
+import math
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from sweeper.reports import words
+from sweeper.reports.figures import canvas
+from sweeper.reports.figures.scatter import jitter
+from sweeper.search.results import StudyResults, TrialResult
+
+_MOST_BATCHES = 6
+
+
+def figure_throughput(results: StudyResults) -> Figure:
+    """Build the figure: one column per block size, one dot per trial, a bar at the median."""
+    measured = [trial for trial in results.trials if _speed(trial) is not None]
+    if not measured:
+        return canvas.empty_figure("No trial has trained long enough to measure its speed.")
+    figure = canvas.new_figure(5.2)
+    axes = figure.add_subplot()
+    axes.set_title("Training speed by block size (evaluation left out)")
+    blocks = sorted({_block(trial) for trial in measured}, key=_numeric)
+    colours = _batch_colours(measured)
+    for column, block in enumerate(blocks):
+        _draw_column(axes, column, [t for t in measured if _block(t) == block], colours)
+    _draw_baseline_speed(axes, results)
+    _show_columns(axes, blocks, measured)
+    canvas.legend_below(figure, _speed_handles(axes, colours), columns=8)
+    return figure
+
+
+def _speed(trial: TrialResult) -> float | None:
+    speed = trial.tokens_per_s
+    return speed if speed is not None and math.isfinite(speed) and speed > 0 else None
+
+
+def _block(trial: TrialResult) -> str:
+    return canvas.label(words.value_words(trial.hyperparameters.get("block_size", "unknown")), 12)
+
+
+def _numeric(text: str) -> tuple[bool, float, str]:
+    """Sorts numbers by size, before anything else."""
+    return (not text.isdigit(), float(text) if text.isdigit() else 0.0, text)
+
+
+def _batch_colours(measured: list[TrialResult]) -> dict[str, tuple[float, ...]]:
+    """A shade per micro-batch size, dark for small; nothing where there are too many."""
+    sizes = sorted({_micro_batch(trial) for trial in measured}, key=_numeric)
+    if not 1 < len(sizes) <= _MOST_BATCHES:
+        return {}
+    shades = np.linspace(0.0, 0.92, len(sizes))
+    return {s: matplotlib.colormaps["viridis"](x) for s, x in zip(sizes, shades, strict=True)}
+
+
+def _micro_batch(trial: TrialResult) -> str:
+    return canvas.label(words.value_words(trial.hyperparameters.get("batch_size", "unknown")), 12)
+
+
+def _draw_column(
+    axes: Axes, column: int, trials: list[TrialResult], colours: dict[str, tuple[float, ...]]
+) -> None:
+    speeds = canvas.finite(_speed(trial) for trial in trials)
+    axes.scatter(
+        [column + jitter(trial.number) * 1.2 for trial in trials],
+        speeds,
+        s=58,
+        zorder=3,
+        c=[colours.get(_micro_batch(trial), canvas.BLUE) for trial in trials],
+        edgecolors="#333333",
+        linewidths=0.6,
+        alpha=0.9,
+    )
+    if len(speeds) < 2:
+        return
+    median = float(np.median(speeds))
+    axes.hlines(median, column - 0.36, column + 0.36, color=canvas.VERMILLION, linewidth=2.2)
+    axes.annotate(
+        words.count(median),
+        (column + 0.37, median),
+        va="center",
+        color=canvas.VERMILLION,
+        xytext=(3, 0),
+        textcoords="offset points",
+        path_effects=canvas.halo(),
+    )
+
+
+def _draw_baseline_speed(axes: Axes, results: StudyResults) -> None:
+    speed = None if results.baseline is None else _speed(results.baseline)
+    if speed is not None:
+        text = f"baseline: {words.count(speed)} tokens/s"
+        axes.axhline(speed, color=canvas.BLACK, linestyle="--", linewidth=1.8, label=text)
+
+
+def _show_columns(axes: Axes, blocks: list[str], measured: list[TrialResult]) -> None:
+    counts = [sum(_block(trial) == block for trial in measured) for block in blocks]
+    names = [f"{b}\n{words.plural(n, 'trial')}" for b, n in zip(blocks, counts, strict=True)]
+    axes.set_xticks(range(len(blocks)), names)
+    axes.set_xlim(-0.7, len(blocks) - 0.3)
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("block size (tokens)")
+    axes.set_ylabel("tokens per second")
+    axes.set_ylim(0, 1.1 * max(canvas.finite(_speed(trial) for trial in measured)))
+    canvas.show_tokens(axes.yaxis)
+
+
+def _speed_handles(axes: Axes, colours: dict[str, tuple[float, ...]]) -> list[Line2D]:
+    handles = [line for line in axes.lines if line.get_linestyle() == "--"]
+    if len(axes.collections) > len(axes.get_xticks()):  # some column has a bar beside its dots
+        handles.append(Line2D([], [], color=canvas.VERMILLION, linewidth=2.2, label="median"))
+    for size, colour in colours.items():
+        handles.append(
+            Line2D(
+                [],
+                [],
+                linestyle="",
+                marker="o",
+                markersize=7,
+                color=colour,
+                markeredgecolor="#333333",
+                label=f"micro-batch {size}",
+            )
+        )
+    return handles

@@ -1,0 +1,91 @@
+"""`run --dry-run`: what a study would do, and what it would cost."""
+
+from __future__ import annotations
+
+import os
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.reports import words
+from sweeper.search.forecast import Forecast
+from sweeper.study import Choice, Dimension, Hyperparameters, StudySpec
+
+MOST_EVALUATION_SHARE = 0.05
+
+
+def preview(spec: StudySpec, forecast: Forecast) -> RenderableType:
+    """The study's space, its first trials, and the forecast of tokens and time."""
+    return Group(
+        Text.assemble("Study ", (words.clean(spec.name, 80), "bold"), " (nothing was written)"),
+        _space(spec),
+        _trials(spec, forecast),
+        *map(Text, _costs(spec, forecast)),
+    )
+
+
+def _space(spec: StudySpec) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="Space", title_justify="left", pad_edge=False)
+    for heading in ("hyperparameter", "values", "baseline"):
+        table.add_column(heading, overflow="fold")
+    baseline = spec.baseline_hyperparameters.model_dump()
+    for name, dimension in spec.space.items():
+        table.add_row(name, _values(dimension), words.value_words(baseline[name]))
+    return table
+
+
+def _values(dimension: Dimension) -> str:
+    if isinstance(dimension, Choice):
+        return ", ".join(words.value_words(value) for value in dimension.values)
+    form = ", logarithmic" if dimension.log else ""
+    step = f", step {words.value_words(dimension.step)}" if dimension.step else ""
+    low, high = words.value_words(dimension.low), words.value_words(dimension.high)
+    return f"{low} to {high}{form}{step}"
+
+
+def _trials(spec: StudySpec, forecast: Forecast) -> Table:
+    table = Table(box=SIMPLE_HEAD, title="First trials", title_justify="left", pad_edge=False)
+    table.add_column("#", justify="right")
+    table.add_column("what", overflow="fold")
+    table.add_column("recipe", overflow="fold")
+    rows: list[tuple[str, Hyperparameters]] = [*forecast.fixed]
+    rows += [(f"{spec.search.sampler} draw", recipe) for recipe in forecast.sampled]
+    for number, (what, recipe) in enumerate(rows):
+        table.add_row(
+            Text(str(number)),
+            Text(words.clean(what, 40)),
+            Text(words.hyperparameter_words(recipe.model_dump())),
+        )
+    left = forecast.num_trials - len(rows)
+    if left > 0:
+        table.add_row("", f"{left} more", "as the sampler learns")
+    return table
+
+
+def _costs(spec: StudySpec, forecast: Forecast) -> list[str]:
+    speeds = ", ".join(
+        f"block {size}: {words.count(speed)}"
+        for size, speed in sorted(forecast.tokens_per_s.items())
+    )
+    epochs = spec.budget.tokens_per_trial / forecast.epoch_tokens
+    lines = [
+        f"Corpus: {forecast.num_documents:,} documents, {words.count(forecast.epoch_tokens)} "
+        f"training tokens; a trial sees {epochs:.2f} of them",
+        f"Evaluation: {forecast.evaluation_tokens:,} predictions every "
+        f"{words.count(spec.evaluate.every_tokens)} tokens, {forecast.evaluation_share:.1%} of a "
+        "trial's time",
+        f"Measured tokens/s of one worker, {speeds}",
+        f"Workers: {forecast.crew.count}, threads each: {forecast.crew.threads}",
+        f"At most {words.count(forecast.tokens)} tokens in {forecast.num_trials} trials, about "
+        f"{words.duration(forecast.seconds)} if none is pruned",
+    ]
+    if forecast.has_to_pretrain:
+        lines.append("Of that, about 100 s to pretrain builtin:tiny, once on this machine")
+    if spec.budget.wall_clock_s is not None:
+        lines.append(f"Stops at the latest after {words.duration(spec.budget.wall_clock_s)}")
+    if forecast.evaluation_share > MOST_EVALUATION_SHARE:
+        lines.append("Evaluation is dear: raise evaluate.every_tokens or lower evaluate.tokens")
+    lines.append(f"Results would be written to {os.path.relpath(spec.output_folder)}")
+    return lines

@@ -1,0 +1,160 @@
+"""What the terminal shows at the end of a run and while one is under way.
+
+Every text from a user enters as `rich.text.Text` after `words.clean`, so that neither
+rich's markup nor an escape sequence in a name takes effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.curves import Curve, Stop, StopReason
+from sweeper.reports import words
+from sweeper.reports.conclusions import conclude, endings, tokens_spent
+from sweeper.reports.rows import TrialRow, trial_rows
+from sweeper.reports.tables import STATE_COLOURS, trials_table
+from sweeper.search.results import StudyResults, TrialResult
+from sweeper.training.reproduction import Reproduction
+
+_MOST_ROWS = 24
+SURENESS = "One seed per recipe: a small difference may be chance."
+
+
+def summary(results: StudyResults, made: Sequence[Path] = ()) -> RenderableType:
+    """The ending of a run: the result in a sentence, the table, and what was made.
+
+    Args:
+        results: The study.
+        made: Files to name, as they should be shown.
+    """
+    parts: list[RenderableType] = [Text(conclude(results), style="bold")]
+    if any(trial.completed and not trial.is_baseline for trial in results.trials):
+        parts.append(Text(SURENESS, style="dim"))
+    if results.trials:
+        parts.append(_FittedTable(results))
+    if made:
+        parts.append(Text("Made:"))
+        parts += [Text(f"  {words.clean(path)}", no_wrap=True, overflow="fold") for path in made]
+    return Group(*parts)
+
+
+@dataclass(frozen=True)
+class _FittedTable:
+    """The table of trials with as many columns as the terminal has room for."""
+
+    results: StudyResults
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield trials_table(self.results, width=options.max_width, limit=_MOST_ROWS)
+
+
+def status(results: StudyResults) -> RenderableType:
+    """How far a study is: counts, tokens, best against baseline, what runs now."""
+    parts: list[RenderableType] = [
+        Text.assemble("Study ", (words.clean(results.spec.name, 80), "bold")),
+        _counts(results),
+        _spent(results),
+        Text(conclude(results)),
+    ]
+    running = [trial for trial in results.trials if trial.state == "running"]
+    if running:
+        parts.append(_running_table(results, running))
+    return Group(*parts)
+
+
+def _counts(results: StudyResults) -> Text:
+    """Trials by how they ended, in colour and in words."""
+    text = Text(f"{words.plural(len(results.trials), 'trial')} of {results.spec.budget.trials}")
+    for index, ending in enumerate(endings(results)):
+        text.append(": " if index == 0 else ", ")
+        text.append(f"{ending.num_trials} {ending.name}", style=STATE_COLOURS[ending.reason])
+    return text
+
+
+def _spent(results: StudyResults) -> Text:
+    spent, budget = tokens_spent(results), results.spec.budget
+    whole = budget.tokens_per_trial * budget.trials
+    if budget.tokens is not None:
+        whole = min(whole, budget.tokens)
+    return Text(
+        f"{words.count(spent)} of at most {words.count(whole)} tokens spent "
+        f"({words.share(spent, whole)})"
+    )
+
+
+def _running_table(results: StudyResults, running: list[TrialResult]) -> Table:
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for heading in ("#", "step", "tokens", "loss", "val loss", "lr", "tok/s"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("change", overflow="fold", min_width=12)
+    rows = {row.number: row for row in trial_rows(results)}
+    for trial in running:
+        table.add_row(*_running_cells(trial, rows[str(trial.number)]))
+    return table
+
+
+def _running_cells(trial: TrialResult, row: TrialRow) -> list[Text]:
+    """The last point of a running trial; quantities that a point may lack by their newest."""
+    points = trial.curve.points
+    cells = [
+        row.number,
+        str(points[-1].step) if points else words.ABSENT,
+        words.count(points[-1].tokens if points else trial.tokens),
+        words.nats(_newest(trial, "train_loss")),
+        words.nats(trial.curve.last_val_loss),
+        words.value_words(_newest(trial, "learning_rate")) if points else words.ABSENT,
+        row.tokens_per_s,
+        "the baseline" if trial.is_baseline else row.changes,
+    ]
+    return [Text(cell) for cell in cells]
+
+
+def _newest(trial: TrialResult, quantity: str) -> float | None:
+    _, values = trial.curve.series(quantity)
+    return float(values[-1]) if len(values) else None
+
+
+def verdict(number: int, again: Reproduction) -> RenderableType:
+    """Whether a trial that was trained again came out the same, and what differs if not."""
+    comparison = again.comparison
+    style = "bold green" if again.is_same else "bold red"
+    parts = [
+        Text.assemble(f"Trial {number}: ", (comparison.sameness.value, style)),
+        Text(
+            f"validation loss {words.nats(again.expected_val_loss)} recorded, "
+            f"{words.nats(again.found_val_loss)} now; {comparison.num_points} points compared"
+        ),
+    ]
+    if comparison.first_difference:
+        parts += [
+            Text(f"first difference: {comparison.first_difference}"),
+            Text(
+                f"largest difference of a loss: {comparison.largest_difference:.2e} nats "
+                f"(tolerance {comparison.tolerance_nats:.0e})"
+            ),
+        ]
+    parts += [Text(f"changed since: {words.clean(line)}") for line in again.changed]
+    if comparison.first_difference and not again.changed:
+        parts.append(Text("no fingerprint changed: same base, corpus, code, packages, hardware"))
+    return Group(*parts)
+
+
+def run_ending(curve: Curve, stop: Stop, folder: Path) -> RenderableType:
+    """How a single run ended, and where it lies."""
+    last = curve.points[-1]
+    style = "bold green" if stop.reason is StopReason.COMPLETED else "bold yellow"
+    return Group(
+        Text.assemble((words.stop_words(stop.reason), style), f": {words.clean(stop.evidence)}"),
+        Text(
+            f"validation loss {words.nats(curve.last_val_loss)} after step {last.step}, "
+            f"{words.count(last.tokens)} tokens, {words.duration(last.seconds)}"
+        ),
+        Text(f"{words.clean(folder)}: manifest.json, curve.jsonl, checkpoint/, adapter/"),
+    )
