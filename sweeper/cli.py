@@ -206,8 +206,8 @@ def reproduce(
     ] = None,
 ) -> None:
     """Train a trial again from its manifest alone, and check that the result is the same."""
+    from sweeper.reports.endings import verdict
     from sweeper.reports.live import RunView
-    from sweeper.reports.terminal import verdict
     from sweeper.search.results import find_trial, load_results
     from sweeper.search.store import StudyStore
     from sweeper.study import load_study
@@ -266,8 +266,8 @@ def train(
     ] = None,
 ) -> None:
     """Train one recipe outside any study."""
+    from sweeper.reports.endings import run_ending
     from sweeper.reports.live import RunView
-    from sweeper.reports.terminal import run_ending
     from sweeper.study import Hyperparameters, read_recipe, recipe_from
     from sweeper.training.single import RunOrder, train_manifest, train_recipe
 

@@ -27,7 +27,7 @@ def preview(spec: StudySpec, forecast: Forecast) -> RenderableType:
 
 
 def _space(spec: StudySpec) -> Table:
-    table = Table(box=SIMPLE_HEAD, title="Space", title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("hyperparameter", "values", "baseline"):
         table.add_column(heading, overflow="fold")
     baseline = spec.baseline_hyperparameters.model_dump()
@@ -46,7 +46,7 @@ def _values(dimension: Dimension) -> str:
 
 
 def _trials(spec: StudySpec, forecast: Forecast) -> Table:
-    table = Table(box=SIMPLE_HEAD, title="First trials", title_justify="left", pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("#", justify="right")
     table.add_column("what", overflow="fold")
     table.add_column("recipe", overflow="fold")
@@ -56,12 +56,19 @@ def _trials(spec: StudySpec, forecast: Forecast) -> Table:
         table.add_row(
             Text(str(number)),
             Text(words.clean(what, 40)),
-            Text(words.hyperparameter_words(recipe.model_dump())),
+            Text(words.hyperparameter_words(_searched(spec, recipe))),
         )
     left = forecast.num_trials - len(rows)
     if left > 0:
         table.add_row("", f"{left} more", "as the sampler learns")
     return table
+
+
+def _searched(spec: StudySpec, recipe: Hyperparameters) -> dict[str, object]:
+    """What the space names, and what else differs from the baseline."""
+    values = recipe.model_dump()
+    baseline = spec.baseline_hyperparameters.model_dump()
+    return {k: v for k, v in values.items() if k in spec.space or v != baseline[k]}
 
 
 def _costs(spec: StudySpec, forecast: Forecast) -> list[str]:

@@ -15,13 +15,11 @@ from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderR
 from rich.table import Table
 from rich.text import Text
 
-from sweeper.curves import Curve, Stop, StopReason
 from sweeper.reports import words
 from sweeper.reports.conclusions import conclude, endings, tokens_spent
 from sweeper.reports.rows import TrialRow, trial_rows
 from sweeper.reports.tables import STATE_COLOURS, trials_table
 from sweeper.search.results import StudyResults, TrialResult
-from sweeper.training.reproduction import Reproduction
 
 _MOST_ROWS = 24
 SURENESS = "One seed per recipe: a small difference may be chance."
@@ -119,42 +117,3 @@ def _running_cells(trial: TrialResult, row: TrialRow) -> list[Text]:
 def _newest(trial: TrialResult, quantity: str) -> float | None:
     _, values = trial.curve.series(quantity)
     return float(values[-1]) if len(values) else None
-
-
-def verdict(number: int, again: Reproduction) -> RenderableType:
-    """Whether a trial that was trained again came out the same, and what differs if not."""
-    comparison = again.comparison
-    style = "bold green" if again.is_same else "bold red"
-    parts = [
-        Text.assemble(f"Trial {number}: ", (comparison.sameness.value, style)),
-        Text(
-            f"validation loss {words.nats(again.expected_val_loss)} recorded, "
-            f"{words.nats(again.found_val_loss)} now; {comparison.num_points} points compared"
-        ),
-    ]
-    if comparison.first_difference:
-        parts += [
-            Text(f"first difference: {comparison.first_difference}"),
-            Text(
-                f"largest difference of a loss: {comparison.largest_difference:.2e} nats "
-                f"(tolerance {comparison.tolerance_nats:.0e})"
-            ),
-        ]
-    parts += [Text(f"changed since: {words.clean(line)}") for line in again.changed]
-    if comparison.first_difference and not again.changed:
-        parts.append(Text("no fingerprint changed: same base, corpus, code, packages, hardware"))
-    return Group(*parts)
-
-
-def run_ending(curve: Curve, stop: Stop, folder: Path) -> RenderableType:
-    """How a single run ended, and where it lies."""
-    last = curve.points[-1]
-    style = "bold green" if stop.reason is StopReason.COMPLETED else "bold yellow"
-    return Group(
-        Text.assemble((words.stop_words(stop.reason), style), f": {words.clean(stop.evidence)}"),
-        Text(
-            f"validation loss {words.nats(curve.last_val_loss)} after step {last.step}, "
-            f"{words.count(last.tokens)} tokens, {words.duration(last.seconds)}"
-        ),
-        Text(f"{words.clean(folder)}: manifest.json, curve.jsonl, checkpoint/, adapter/"),
-    )

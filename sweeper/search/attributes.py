@@ -12,11 +12,13 @@ TOKENS = "tokens"
 SECONDS = "seconds"
 HYPERPARAMETERS = "hyperparameters"
 MANIFEST = "manifest"
-VIOLATION = "violation"
 SAME_AS = "same_as"
 FIXED = "fixed_hyperparameters"
 LEASE = "lease"
 CRASHES = "crashes"
+
+# A constraint of a trial
+VIOLATION = "violation"
 
 # Of a study
 IDENTITY = "study_file"

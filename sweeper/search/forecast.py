@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import statistics
 import tempfile
@@ -81,7 +82,7 @@ def forecast(spec: StudySpec) -> Forecast:
         speeds, evaluation_s = _measure(bench, recipes, Path(folder))
     num_trials = min(spec.budget.trials, most_trials(spec))
     per_trial = spec.budget.tokens_per_trial
-    num_evaluations = per_trial // spec.evaluate.every_tokens + 2
+    num_evaluations = math.ceil(per_trial / spec.evaluate.every_tokens)
     training_s = [per_trial / speeds[recipe.block_size] for recipe in recipes]
     mean_s = sum(training_s) / len(training_s)
     tokens = num_trials * per_trial
@@ -139,7 +140,7 @@ def _recipes(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         optuna.logging.set_verbosity(optuna.logging.ERROR)
-        study = optuna.create_study(sampler=new_sampler(spec, distributions_of(spec)))
+        study = optuna.create_study(sampler=new_sampler(spec, distributions_of(spec), len(fixed)))
         for _ in fixed:  # numbers decide the draws
             study.add_trial(optuna.trial.create_trial(state=optuna.trial.TrialState.FAIL))
         drawn = tuple(draw(study.ask(), spec) for _ in range(num_sampled))
@@ -159,6 +160,8 @@ def _measure(
         plan = plan_run(bench, recipe, recipe.tokens_per_step, folder)
         engine.start(plan.hyperparameters, seed_of(plan))
         speeds[recipe.block_size] = _tokens_per_s(bench, engine, plan)
+        engine.evaluate(bench.validation)  # the first is the base's, and slow
+        engine.apply(learning_rate=0.0)
         began = time.perf_counter()
         engine.evaluate(bench.validation)
         evaluation_s = time.perf_counter() - began

@@ -13,7 +13,6 @@ from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.search.attributes import VIOLATION
 from sweeper.study import StudySpec
 
 # Samplers that number their own draws in the storage: a seed per trial would break their order.
@@ -21,22 +20,10 @@ _NUMBER_THEIR_DRAWS = {"qmc", "cmaes"}
 _CANDIDATES = 24
 
 
-def _below(num_trials: int) -> int:
-    """How many trials count as good: a tenth, at most 25 (Bergstra et al. 2011)."""
-    return min(int(np.ceil(0.1 * num_trials)), 25)
-
-
-def _equal_weights(num_trials: int) -> np.ndarray[Any, Any]:
-    return np.ones(num_trials)
-
-
-def violation_of(trial: FrozenTrial) -> Sequence[float]:
-    """Constraint of a trial: above 0 where it ended badly, the more so the worse."""
-    return (float(trial.user_attrs.get(VIOLATION, 0.0)),)
-
-
-def new_sampler(spec: StudySpec, distributions: Mapping[str, BaseDistribution]) -> BaseSampler:
-    """The study's sampler.
+def new_sampler(
+    spec: StudySpec, distributions: Mapping[str, BaseDistribution], num_fixed: int
+) -> BaseSampler:
+    """The study's sampler; its random start comes after the fixed trials, not instead.
 
     What trial n draws depends on the study's seed, n, and the ended trials that
     it can see, not on which worker asks, nor on how often the study was resumed.
@@ -44,7 +31,7 @@ def new_sampler(spec: StudySpec, distributions: Mapping[str, BaseDistribution]) 
     name = spec.search.sampler
 
     def with_seed(seed: int) -> BaseSampler:
-        return _new(name, seed, spec.search.startup_trials, distributions)
+        return _new(name, seed, spec.search.startup_trials + num_fixed, distributions)
 
     if name in _NUMBER_THEIR_DRAWS:
         return with_seed(spec.seed)
@@ -95,20 +82,16 @@ def _new(
                     independent_sampler=optuna.samplers.RandomSampler(seed=seed),
                     n_startup_trials=startup_trials,
                     deterministic_objective=False,
-                    constraints_func=violation_of,
                     warn_independent_sampling=False,
                 )
             case _:
                 return optuna.samplers.TPESampler(
                     n_startup_trials=startup_trials,
                     n_ei_candidates=_CANDIDATES,
-                    gamma=_below,
-                    weights=_equal_weights,
                     seed=seed,
                     multivariate=False,
                     group=False,
                     constant_liar=True,
-                    constraints_func=violation_of,
                 )
 
 

@@ -191,7 +191,8 @@ class StudyStore:
     def _open(self, create: bool) -> optuna.Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = new_sampler(self.spec, distributions_of(self.spec))
+            fixed = fixed_trials(self.spec)
+            sampler = new_sampler(self.spec, distributions_of(self.spec), len(fixed))
             options: dict[str, Any] = {
                 "study_name": self.spec.folder_name,
                 "storage": self.storage,
@@ -398,14 +399,19 @@ class StudyStore:
                 attrs.VAL_LOSS: result.val_loss,
                 attrs.TOKENS: result.tokens,
                 attrs.SECONDS: result.seconds,
-                attrs.VIOLATION: violation(result),
                 attrs.SAME_AS: result.same_as,
                 attrs.LEASE: None,
             },
         )
+        self._set_violation(number, violation(result))
         state = _STATE_OF.get(result.stop.reason, TrialState.PRUNED)
         values = result.val_loss if state is TrialState.COMPLETE else None
         self._study.tell(number, values, state=state)
+
+    def _set_violation(self, number: int, value: float) -> None:
+        trial_id = self._id(number)
+        if attrs.VIOLATION not in self.storage.get_trial(trial_id).constraints:
+            Trial(self._study, trial_id).set_constraint(attrs.VIOLATION, value)
 
     def _set(self, trial_id: int, values: Mapping[str, Any]) -> None:
         for key, value in values.items():

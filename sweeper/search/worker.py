@@ -186,6 +186,7 @@ class _Worker:
 
     def _finish(self, claim: Claim, outcome: Outcome) -> None:
         last = outcome.curve.points[-1]
+        self._report(claim, last)
         result = Result(
             stop=outcome.stop,
             val_loss=outcome.curve.last_val_loss,

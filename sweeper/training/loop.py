@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve, write_curve
@@ -120,6 +120,7 @@ class _Training:
         point = Point(step=0, tokens=0, val_loss=self._evaluate(), seconds=0.0)
         self._points = [point]
         write_curve(self._run.folder / "curve.jsonl", self._points)
+        self._save(point)
         return self._watch.update(point)
 
     def _resume(self) -> None:
@@ -152,8 +153,11 @@ class _Training:
         self._engine.apply(rate)
         self._seconds += time.perf_counter() - began
         self._step += 1
-        point = self._record(gradient, rate)
+        point = self._point(gradient, rate)
         stop = self._watch.update(point)
+        if stop is not None and stop.reason is not StopReason.NON_FINITE:
+            point = self._with_val_loss(point)
+        self._record(point)
         self._mark_spike()
         return self._checkpoint(point, stop)
 
@@ -183,9 +187,9 @@ class _Training:
             "accumulation raised to match, same effective batch"
         )
 
-    def _record(self, gradient: Gradient, rate: float) -> Point:
+    def _point(self, gradient: Gradient, rate: float) -> Point:
         rung = self._run.course.is_rung(self._step) and math.isfinite(gradient.grad_norm)
-        point = Point(
+        return Point(
             step=self._step,
             tokens=self._run.course.tokens_after(self._step),
             train_loss=gradient.train_loss,
@@ -194,10 +198,15 @@ class _Training:
             grad_norm=gradient.grad_norm,
             seconds=self._seconds,
         )
+
+    def _with_val_loss(self, point: Point) -> Point:
+        """A run that ends between two rungs is measured once more, where it ends."""
+        return point if point.val_loss is not None else replace(point, val_loss=self._evaluate())
+
+    def _record(self, point: Point) -> None:
         self._points.append(point)
         self._log.write(point_to_json(point) + "\n")
         self._log.flush()
-        return point
 
     def _evaluate(self) -> float:
         return self._engine.evaluate(self._run.validation)
@@ -217,10 +226,13 @@ class _Training:
         interrupted = self._interrupt() if stop is None and not at_end else None
         due = time.monotonic() - self._saved_at > CHECKPOINT_SECONDS
         if stop is None and (point.val_loss is not None or interrupted or due):
-            progress = Progress(
-                self._step, point.tokens, self._seconds, self._micro_batch, len(self._points)
-            )
-            self._checkpoints.save(progress, self._engine.state())
+            self._save(point)
             self._mark_spike()
-            self._saved_at = time.monotonic()
         return stop or interrupted
+
+    def _save(self, point: Point) -> None:
+        progress = Progress(
+            self._step, point.tokens, self._seconds, self._micro_batch, len(self._points)
+        )
+        self._checkpoints.save(progress, self._engine.state())
+        self._saved_at = time.monotonic()

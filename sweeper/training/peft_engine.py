@@ -39,6 +39,7 @@ class PeftEngine:
         """
         self._base = base
         self._device = device
+        self._base_losses: dict[tuple[int, str], float] = {}
         self._model = load_model(base).to(device.kind)  # type: ignore[arg-type]  # stubs know no str
 
     def start(self, hyperparameters: Hyperparameters, seed: int) -> None:
@@ -52,6 +53,7 @@ class PeftEngine:
             if weight.requires_grad
         }
         self._optimizer = new_optimizer(self._weights, hyperparameters.weight_decay)
+        self._is_fresh = True
         torch.manual_seed(seed)
 
     def accumulate(self, batch: Blocks, micro_batch: int) -> Gradient:
@@ -93,12 +95,24 @@ class PeftEngine:
             clip_gradient(self._weights, self._hyperparameters.clip_norm, self._norm)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
+        self._is_fresh = False
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def evaluate(self, blocks: Blocks) -> float:
-        """See `Engine.evaluate`."""
+        """See `Engine.evaluate`.
+
+        A fresh adapter adds exact zeros: the base's own loss is computed once.
+        """
+        key = (id(blocks), self._hyperparameters.precision)
+        if not self._is_fresh:
+            return self._mean_loss(blocks)
+        if key not in self._base_losses:
+            self._base_losses[key] = self._mean_loss(blocks)
+        return self._base_losses[key]
+
+    def _mean_loss(self, blocks: Blocks) -> float:
         self._adapted.eval()
         size = max(EVALUATION_TOKENS // blocks.inputs.shape[1], 1)
         total = 0.0
@@ -118,6 +132,7 @@ class PeftEngine:
 
     def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
         """See `Engine.load_state`."""
+        self._is_fresh = False
         parts: dict[str, dict[str, torch.Tensor]] = {"weight": {}, "moment": {}, "generator": {}}
         for name, tensor in tensors.items():
             kind, _, rest = name.partition("/")

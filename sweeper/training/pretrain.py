@@ -19,7 +19,7 @@ from sweeper.errors import BaseError
 from sweeper.models.base import Base, find_base, is_builtin, load_tokenizer
 from sweeper.models.tiny import POSITIONS, SHAPE, new_tiny_model, write_tiny_tokenizer
 from sweeper.study import Hyperparameters
-from sweeper.training.device import seed_everything
+from sweeper.training.device import quiet_libraries, seed_everything
 from sweeper.training.schedule import learning_rate_at
 
 GENERAL_TEXT = "builtin:python-reference"
@@ -64,6 +64,7 @@ def prepare_base(source: str, study_folder: Path, report: Report) -> Base:
     corpus = read_corpus(GENERAL_TEXT, study_folder)
     folder = _cached(source, corpus)
     if not folder.is_dir():
+        quiet_libraries()
         with _locked(folder):
             if not folder.is_dir():
                 _make(folder, [d.text for d in corpus.documents], _steps_of(source), report)
