@@ -47,9 +47,9 @@ def main() -> None:
 def _fail(message: str, code: int) -> NoReturn:
     from sweeper.reports.words import clean
 
-    for line in message.splitlines() or [""]:
-        indent = len(line) - len(line.lstrip())
-        print(" " * indent + clean(line), file=sys.stderr)
+    for line in message.splitlines():
+        # `clean` folds white space; a double space is a column's border.
+        print("  ".join(map(clean, line.split("  "))), file=sys.stderr)
     sys.exit(code)
 
 

@@ -113,7 +113,9 @@ class _Runner:
     def _prepare(self) -> None:
         """Make the base before the workers start, so that one of them does it, and visibly."""
         from sweeper.training.pretrain import prepare_base
+        from sweeper.training.workbench import check_corpus
 
+        check_corpus(ground_of(self._spec))
         prepare_base(self._spec.model, ground_of(self._spec).folder, self._tell)
 
     def _run_rounds(self, received: list[int]) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sweeper.data import (
     Blocks,
+    Corpus,
+    Split,
     TokenizedDocuments,
     TokenStream,
     evaluation_blocks,
@@ -92,14 +94,29 @@ def set_up(ground: Ground, device: Device, report: Report = lambda *_: None) -> 
         BaseError: The base cannot be used.
         DataError: The corpus cannot be used.
     """
+    check_corpus(ground)
     base = prepare_base(ground.model, ground.folder, report)
     return lay_out(ground, base, device)
 
 
-def lay_out(ground: Ground, base: Base, device: Device) -> Workbench:
-    """The rest of `set_up`, for a base that is at hand."""
+def check_corpus(ground: Ground) -> None:
+    """Read and split the corpus: a second, before minutes are spent on making a base.
+
+    Raises:
+        DataError: The corpus cannot be used.
+    """
+    _split_corpus(ground)
+
+
+def _split_corpus(ground: Ground) -> tuple[Corpus, Split]:
     corpus = read_corpus(ground.data.train, ground.folder, format=ground.data.format)
     split = split_documents(corpus.documents, validation=ground.data.validation, seed=ground.seed)
+    return corpus, split
+
+
+def lay_out(ground: Ground, base: Base, device: Device) -> Workbench:
+    """The rest of `set_up`, for a base that is at hand."""
+    corpus, split = _split_corpus(ground)
     tokenizer = load_tokenizer(base)
 
     def tokenize(side: str) -> TokenizedDocuments:
