@@ -18,6 +18,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import BuiltinFunctionType
 
 from sweeper.data.document import Document, question_and_answer
 from sweeper.errors import DataError
@@ -58,6 +59,9 @@ _C_MODULES = {
     "_io": "io",
     "_struct": "struct",
 }
+# `sys.excepthook` and its like are there for programs to replace: the corpus must not hang on
+# what this program has done to them.
+_REPLACED = "hook"
 _QUESTIONS = {
     "module": "What is the `{}` module for?",
     "class": "What is `{}`?",
@@ -245,7 +249,7 @@ def _walk_c_module(implementation: str, name: str) -> Iterator[_Entry]:
             kind = "exception" if issubclass(value, BaseException) else "class"
             yield from _entry(qualified, kind, "", value.__doc__)
             yield from _walk_c_class(value, qualified)
-        elif callable(value):
+        elif isinstance(value, BuiltinFunctionType) and not key.endswith(_REPLACED):
             yield from _entry(qualified, "function", _c_signature(key, value), value.__doc__)
 
 

@@ -32,6 +32,7 @@ _HUB_FILES = (
     "tokenizer.model",
 )
 _FINGERPRINTED = ("config.json", "tokenizer.json", "vocab.json", "merges.txt", "tokenizer.model")
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "tokenizer.model")
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,14 @@ def _checked(base: Base) -> Base:
             "safe_serialization=True)"
         )
     try:
-        _ = base.config
+        known = isinstance(base.config, dict) and isinstance(base.config.get("model_type"), str)
     except ValueError as error:
         raise BaseError(f"model: {base.source}/config.json is not JSON ({error})") from error
+    if not known:
+        raise BaseError(
+            f"model: {base.source}/config.json names no model_type: not a model's configuration. "
+            "Save it again with model.save_pretrained(...)"
+        )
     return base
 
 
@@ -172,6 +178,7 @@ def load_model(base: Base) -> PreTrainedModel:
         BaseError: The weights do not fit the configuration, or are damaged.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM
 
     try:
@@ -191,7 +198,7 @@ def load_model(base: Base) -> PreTrainedModel:
             output_loading_info=True,
         )
         model, info = loaded
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise BaseError(f"model: {base.source} cannot be loaded: {first_line}") from error
     if info["missing_keys"] or info["mismatched_keys"]:
@@ -223,6 +230,12 @@ def load_tokenizer(base: Base) -> BaseTokenizer:
     """
     from transformers import AutoTokenizer
 
+    # Without any, transformers makes up an empty tokenizer that knows no text at all.
+    if not any((base.folder / name).is_file() for name in _TOKENIZERS):
+        raise BaseError(
+            f"model: {base.source} has no tokenizer (allowed: {', '.join(_TOKENIZERS)}). "
+            "Save it beside the weights with tokenizer.save_pretrained(...)"
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             base.folder, trust_remote_code=False, local_files_only=True
@@ -236,7 +249,7 @@ def load_tokenizer(base: Base) -> BaseTokenizer:
         raise BaseError(f"model: {base.source} has no fast tokenizer (tokenizer.json is missing)")
     if tokenizer.eos_token_id is None:
         raise BaseError(f"model: the tokenizer of {base.source} has no end-of-text token (eos)")
-    vocabulary = int(base.config["vocab_size"])
+    vocabulary = int(base.config.get("vocab_size", 0))
     if len(tokenizer) > vocabulary:
         raise BaseError(
             f"model: the tokenizer of {base.source} makes {len(tokenizer):,} ids, the weights know "

@@ -49,29 +49,41 @@ def attach_adapter(
     what ran before in this process.
 
     Raises:
-        BaseError: The base has no module of a name that the recipe targets.
+        BaseError: The base has no module of a name that the recipe targets. The
+            base is as it was.
     """
     import torch
     from peft import get_peft_model
 
+    _check_names(model, hyperparameters)
     config = adapter_config(hyperparameters)
     config.fan_in_fan_out = any(type(m).__name__ == "Conv1D" for m in model.modules())
     torch.manual_seed(seed)
-    try:
-        with warnings.catch_warnings():
-            # peft asks transformers 5 by a name that is on its way out
-            warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-            adapted = get_peft_model(model, config)
-    except ValueError as error:
-        names = sorted(
-            {name.rsplit(".", 1)[-1] for name, m in model.named_modules() if _is_linear(m)}
-        )
-        raise BaseError(
-            f"target_modules: {hyperparameters.target_modules} does not fit this base "
-            f"(allowed: {', '.join(names)})"
-        ) from error
+    with warnings.catch_warnings():
+        # peft asks transformers 5 by a name that is on its way out
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        adapted = get_peft_model(model, config)
     _tie_trained_embeddings(adapted)
     return adapted
+
+
+def _check_names(model: PreTrainedModel, hyperparameters: Hyperparameters) -> None:
+    """Refuse what peft would ignore, or find out about with half of the adapters attached."""
+    linear = [f".{name}" for name, module in model.named_modules() if _is_linear(module)]
+    everything = [f".{name}" for name, _ in model.named_modules()]
+    targets = hyperparameters.target_modules.split("+")
+    also = adapter_config(hyperparameters).modules_to_save or []
+    for key, names, there in (
+        ("target_modules", targets, linear),
+        ("train_also", also, everything),
+    ):
+        unknown = [name for name in names if not any(n.endswith(f".{name}") for n in there)]
+        if unknown:
+            allowed = sorted({name.rsplit(".", 1)[-1] for name in linear})
+            raise BaseError(
+                f"{key}: {getattr(hyperparameters, key)} does not fit this base: it has no "
+                f"{', '.join(unknown)} (allowed as target_modules: {', '.join(allowed)})"
+            )
 
 
 def _tie_trained_embeddings(adapted: PeftModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import os
 import sys
@@ -183,3 +184,14 @@ def test_a_python_without_its_reference_is_told(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
     with pytest.raises(DataError, match="this Python comes without pydoc_data"):
         general_text()
+
+
+def test_the_builtin_corpus_does_not_hang_on_what_a_program_does_to_its_interpreter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = read_corpus("builtin:pydoc-qa", tmp_path)
+    monkeypatch.setattr(sys, "excepthook", lambda *_: None)
+    monkeypatch.setattr(sys, "displayhook", lambda *_: None)
+    monkeypatch.setattr(builtins, "exit", print, raising=False)
+
+    assert read_corpus("builtin:pydoc-qa", tmp_path).fingerprint == before.fingerprint
