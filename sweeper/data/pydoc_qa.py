@@ -249,8 +249,14 @@ def _walk_c_module(implementation: str, name: str) -> Iterator[_Entry]:
             kind = "exception" if issubclass(value, BaseException) else "class"
             yield from _entry(qualified, kind, "", value.__doc__)
             yield from _walk_c_class(value, qualified)
-        elif isinstance(value, BuiltinFunctionType) and not key.endswith(_REPLACED):
+        elif _is_own_function(key, value):
             yield from _entry(qualified, "function", _c_signature(key, value), value.__doc__)
+
+
+def _is_own_function(name: str, value: object) -> bool:
+    """Whether a module's entry is the function that the interpreter came with."""
+    is_original = isinstance(value, BuiltinFunctionType) and value.__name__ == name
+    return is_original and not name.endswith(_REPLACED)
 
 
 def _walk_c_class(owner: type, name: str) -> Iterator[_Entry]:
