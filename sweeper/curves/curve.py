@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeper.errors import CheckpointError
+from sweeper.files import write_durably
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +119,8 @@ def read_curve(path: Path) -> Curve:
     Raises:
         CheckpointError: A line before the last is not a point.
     """
-    lines = path.read_text(encoding="utf-8").split("\n")
+    # A flipped byte may be no UTF-8: then its line is the damaged one.
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     points: list[Point] = []
     for number, line in enumerate(lines, start=1):
         if not line:
@@ -133,8 +135,8 @@ def read_curve(path: Path) -> Curve:
 
 
 def write_curve(path: Path, points: Iterable[Point]) -> None:
-    """Write a whole `curve.jsonl`, replacing what was there."""
-    path.write_text("".join(point_to_json(point) + "\n" for point in points), encoding="utf-8")
+    """Write a whole `curve.jsonl`, replacing what was there at once."""
+    write_durably(path, "".join(point_to_json(point) + "\n" for point in points).encode())
 
 
 def last_point(path: Path) -> Point | None:

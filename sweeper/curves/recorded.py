@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.curves.curve import Curve, Point
@@ -29,16 +30,17 @@ def read_recorded_log(path: Path) -> Curve:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path.name}: cannot be read as CSV ({error})") from error
-    names = _find_columns(path, rows)
-    points = [_point(path, line, row, names) for line, row in enumerate(rows, start=2)]
+    names = _find_columns(path, reader.fieldnames or ())
+    points = [_point(path, line, row, names) for line, row in rows]
     return Curve(tuple(sorted(points, key=lambda point: point.step)))
 
 
-def _find_columns(path: Path, rows: list[dict[str, str]]) -> dict[str, str]:
-    there = [name for name in (rows[0] if rows else {}) if name]
+def _find_columns(path: Path, header: Sequence[str]) -> dict[str, str]:
+    there = [name for name in header if name]
     known = {name.strip().lower(): name for name in there}
     found = {
         field: known[alias]
@@ -49,7 +51,7 @@ def _find_columns(path: Path, rows: list[dict[str, str]]) -> dict[str, str]:
     if "step" not in found or not {"train_loss", "val_loss"} & found.keys():
         raise DataError(
             f"{path.name}: needs a column step and one of train_loss, val_loss; it has "
-            f"{', '.join(there) or 'no rows'}"
+            f"{', '.join(there) or 'none'}"
         )
     return found
 
@@ -66,12 +68,14 @@ def _point(path: Path, line: int, row: dict[str, str], names: dict[str, str]) ->
                 f"{path.name}:{line}: {names[field]} is {text!r}, not a number"
             ) from error
 
-    step = number("step")
-    if step is None or step != int(step):
+    step, tokens = number("step"), number("tokens") or 0.0
+    if step is None or not step.is_integer():
         raise DataError(f"{path.name}:{line}: the step is missing or not whole")
+    if not tokens.is_integer():
+        raise DataError(f"{path.name}:{line}: {names['tokens']} is {tokens}, not a whole number")
     return Point(
         step=int(step),
-        tokens=int(number("tokens") or 0),
+        tokens=int(tokens),
         train_loss=number("train_loss"),
         val_loss=number("val_loss"),
         learning_rate=number("learning_rate"),

@@ -117,7 +117,7 @@ def find_trial(results: StudyResults, number: int | None) -> TrialResult:
     if found is not None and found.same_as is not None:
         found = by_number[found.same_as]
     if found is None or found.state != "ended" or not found.curve.points:
-        ended = [trial.number for trial in results.trials if trial.curve.points]
+        ended = [t.number for t in results.trials if t.state == "ended" and t.curve.points]
         listed = ", ".join(map(str, ended)) or "none yet"
         raise UsageError(f"--trial {number}: has no result to train again (allowed: {listed})")
     return found

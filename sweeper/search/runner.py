@@ -196,14 +196,29 @@ class _Pool:
         self.reports: list[WorkReport] = []
         self.crash: str | None = None
         self._order = order
+        self._defect: BaseException | None = None
         target = self._inline if backend == "inline" else lambda: self._loky(count)
-        self._thread = threading.Thread(target=target, name="pool", daemon=True)
+        self._thread = threading.Thread(
+            target=self._guard, args=(target,), name="pool", daemon=True
+        )
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
-        """Whether all workers have ended, after waiting for at most so long."""
+        """Whether all workers have ended, after waiting for at most so long.
+
+        What a worker raised is raised here: a thread that dies silently would
+        leave the study with trials to claim and nobody to say why none ends.
+        """
         self._thread.join(seconds)
+        if self._defect is not None:
+            raise self._defect
         return not self._thread.is_alive()
+
+    def _guard(self, target: Callable[[], None]) -> None:
+        try:
+            target()
+        except BaseException as defect:  # the thread's boundary: `wait` raises it again
+            self._defect = defect
 
     def _inline(self) -> None:
         self.reports = [work(replace(self._order, parent_pid=None))]

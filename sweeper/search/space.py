@@ -13,24 +13,22 @@ from optuna.distributions import (
 )
 from optuna.trial import Trial
 
-from sweeper.study import (
-    INTEGER_HYPERPARAMETERS,
-    Choice,
-    Hyperparameters,
-    StudySpec,
-)
+from sweeper.study import Choice, Dimension, Hyperparameters, StudySpec
 
 
 def distributions_of(spec: StudySpec) -> dict[str, BaseDistribution]:
     """Optuna's distribution for every dimension of the study's space."""
-    return {name: _distribution(name, dimension) for name, dimension in spec.space.items()}
+    return {name: _distribution(dimension) for name, dimension in spec.space.items()}
 
 
-def _distribution(name: str, dimension: Any) -> BaseDistribution:
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    """A range that its steps do not fill ends at the last of them, as the study file says."""
     if isinstance(dimension, Choice):
         return CategoricalDistribution(dimension.values)
     low, high, step, log = dimension.low, dimension.high, dimension.step, dimension.log
-    if name in INTEGER_HYPERPARAMETERS:
+    if step is not None:
+        high = dimension.grid_values()[-1]
+    if dimension.is_integer:
         return IntDistribution(int(low), int(high), log=log, step=int(step or 1))
     return FloatDistribution(float(low), float(high), log=log, step=step)
 

@@ -355,6 +355,8 @@ class StudyStore:
             plain = trial.user_attrs.get(attrs.HYPERPARAMETERS)
             if trial.state is not TrialState.COMPLETE or plain is None:
                 continue
+            if trial.user_attrs.get(attrs.SAME_AS) is not None:  # it has no files to lend
+                continue
             if experiment_key(Hyperparameters.model_validate(plain)) == key:
                 return trial
         return None

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve, write_curve
 from sweeper.data import Blocks, TokenStream, training_blocks
+from sweeper.errors import CheckpointError
+from sweeper.files import sync_file
 from sweeper.study import Hyperparameters
 from sweeper.training.checkpoint import CheckpointFolder, Progress
 from sweeper.training.course import Course
@@ -18,6 +20,7 @@ from sweeper.training.engine import Engine, Gradient
 from sweeper.training.schedule import learning_rate_at
 from sweeper.training.watches import Watch
 
+_START_AGAIN = "remove this folder to train the trial from its start"
 CHECKPOINT_SECONDS = 60.0  # at most this much work is lost to a kill between two rungs
 
 
@@ -128,7 +131,13 @@ class _Training:
         progress, tensors = self._checkpoints.load()
         self._engine.load_state(tensors)
         path = self._run.folder / "curve.jsonl"
+        if not path.is_file():
+            raise CheckpointError(f"{path}: missing; {_START_AGAIN}")
         self._points = list(read_curve(path).points[: progress.curve_points])
+        if len(self._points) < progress.curve_points:
+            raise CheckpointError(
+                f"{path}: ends before its checkpoint of step {progress.step}; {_START_AGAIN}"
+            )
         write_curve(path, self._points)
         self._step, self._seconds = progress.step, progress.seconds
         self._micro_batch = progress.micro_batch
@@ -234,5 +243,7 @@ class _Training:
         progress = Progress(
             self._step, point.tokens, self._seconds, self._micro_batch, len(self._points)
         )
+        # A checkpoint on the disk whose curve is not would be of no use after a power cut.
+        sync_file(self._run.folder / "curve.jsonl")
         self._checkpoints.save(progress, self._engine.state())
         self._saved_at = time.monotonic()

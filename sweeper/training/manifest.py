@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,7 +17,6 @@ from sweeper.models.base import is_builtin
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
 from sweeper.training.workbench import Ground, Workbench
 
-FORMAT = 1
 _DEPENDENCIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
 
 
@@ -80,7 +79,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = FORMAT
+    format: Literal[1] = 1
     trial: int | None
     plan: RunPlan
     fingerprints: Fingerprints

@@ -39,7 +39,7 @@ class PeftEngine:
         """
         self._base = base
         self._device = device
-        self._base_losses: dict[tuple[int, str], float] = {}
+        self._base_losses: dict[tuple[Blocks, str], float] = {}
         self._model = load_model(base).to(device.kind)  # type: ignore[arg-type]  # stubs know no str
 
     def start(self, hyperparameters: Hyperparameters, seed: int) -> None:
@@ -105,7 +105,7 @@ class PeftEngine:
 
         A fresh adapter adds exact zeros: the base's own loss is computed once.
         """
-        key = (id(blocks), self._hyperparameters.precision)
+        key = (blocks, self._hyperparameters.precision)
         if not self._is_fresh:
             return self._mean_loss(blocks)
         if key not in self._base_losses:
