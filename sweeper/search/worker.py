@@ -30,6 +30,8 @@ from sweeper.training.trial import course_of, plan_run, run_plan
 from sweeper.training.watches import Shown
 from sweeper.training.workbench import Ground, Workbench, set_up
 
+PARENT_CHECK_SECONDS = 1.0
+
 
 @dataclass(frozen=True)
 class WorkOrder:
@@ -69,13 +71,38 @@ def work(order: WorkOrder) -> WorkReport:
     A user's error comes back as a value: exceptions do not always survive the
     way between processes.
     """
+    if order.parent_pid is not None:
+        _follow_parent(order.parent_pid)
     try:
-        _Worker(order).run()
+        with _busy:
+            _Worker(order).run()
     except SweeperError as error:
         return WorkReport(str(error), error.exit_code)
     except OSError as error:
         return WorkReport(_disk_message(error, order.spec), StorageError.exit_code)
     return WorkReport()
+
+
+_busy = threading.Lock()  # held while this process works on a study
+_followed: set[int] = set()
+
+
+def _follow_parent(parent_pid: int) -> None:
+    """End this process soon after its parent, once no trial is being trained in it.
+
+    A pool's worker would otherwise wait for tasks from a parent that was killed.
+    """
+    if parent_pid in _followed:
+        return
+    _followed.add(parent_pid)
+
+    def follow() -> None:
+        while os.getppid() == parent_pid:
+            time.sleep(PARENT_CHECK_SECONDS)
+        with _busy:  # the trial in hand leaves by itself, after a checkpoint
+            os._exit(0)
+
+    threading.Thread(target=follow, name="follow-parent", daemon=True).start()
 
 
 def _disk_message(error: OSError, spec: StudySpec) -> str:
