@@ -65,7 +65,7 @@ def find_plateau(
     x = np.array([point.tokens for point in stretch], dtype=np.float64)
     y = np.array([getattr(point, series) for point in stretch], dtype=np.float64)
     slope, _ = theil_sen(x, y)
-    gain = -slope * (x[-1] - x[0])
+    gain = float(slope * (x[0] - x[-1])) + 0.0  # no "-0.0000" for a flat one
     sigma = residual_sigma(x, y)
     matters = max(settings.relative * abs(float(np.median(y))), settings.sigmas * sigma)
     if gain >= matters:

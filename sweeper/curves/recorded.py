@@ -34,7 +34,7 @@ def read_recorded_log(path: Path) -> Curve:
             rows = [(reader.line_num, row) for row in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path.name}: cannot be read as CSV ({error})") from error
-    names = _find_columns(path, reader.fieldnames or ())
+    names = _find_columns(path, (reader.fieldnames or ()) if rows else ())
     points = [_point(path, line, row, names) for line, row in rows]
     return Curve(tuple(sorted(points, key=lambda point: point.step)))
 
@@ -51,7 +51,7 @@ def _find_columns(path: Path, header: Sequence[str]) -> dict[str, str]:
     if "step" not in found or not {"train_loss", "val_loss"} & found.keys():
         raise DataError(
             f"{path.name}: needs a column step and one of train_loss, val_loss; it has "
-            f"{', '.join(there) or 'none'}"
+            f"{', '.join(there) or 'no rows'}"
         )
     return found
 

@@ -62,6 +62,8 @@ def attach_adapter(
     with warnings.catch_warnings():
         # peft asks transformers 5 by a name that is on its way out
         warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
+        # it warns of what _tie_trained_embeddings takes care of
+        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
         adapted = get_peft_model(model, config)
     _tie_trained_embeddings(adapted)
     return adapted
@@ -92,6 +94,27 @@ def _tie_trained_embeddings(adapted: PeftModel) -> None:
     head = getattr(getattr(model, "lm_head", None), "modules_to_save", None)
     if head is not None:
         head["default"].weight = model.get_input_embeddings().modules_to_save["default"].weight
+
+
+def detach_adapter(adapted: PeftModel) -> PreTrainedModel:
+    """Take an adapter off again; the base is what it was before, to the last bit.
+
+    peft leaves the parts that were trained whole in the model: they go too.
+    """
+    from peft.utils import ModulesToSaveWrapper
+
+    originals = {
+        name: module.original_module
+        for name, module in adapted.base_model.model.named_modules()
+        if isinstance(module, ModulesToSaveWrapper)
+    }
+    model: PreTrainedModel = adapted.unload()
+    for name, module in originals.items():
+        model.set_submodule(name, module)
+    if hasattr(model, "peft_config"):
+        del model.peft_config
+    model.requires_grad_(False)
+    return model
 
 
 def _is_linear(module: Any) -> bool:

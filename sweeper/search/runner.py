@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from optuna.exceptions import StorageInternalError
+
 from sweeper.errors import SweeperError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.progress import Snapshot, take_snapshot
-from sweeper.search.store import StudyStore
+from sweeper.search.store import StudyStore, storage_error
 from sweeper.search.worker import WorkOrder, WorkReport, ground_of, work
 from sweeper.study import StudySpec
 
@@ -104,8 +106,10 @@ class _Runner:
         with _signals(self._stop) as received:
             try:
                 self._run_rounds(received)
-            finally:
                 self._save_clock()
+            except StorageInternalError as error:
+                raise storage_error(error) from error
+            finally:
                 self._stop_file.unlink(missing_ok=True)
         first = received[0] if received else None
         return RunOutcome(first, self._seconds_left() == 0 and first is None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def _new(
                     qmc_type="sobol",
                     scramble=True,
                     seed=seed,
-                    independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+                    independent_sampler=_new_random(seed),
                     warn_asynchronous_seeding=False,
                     warn_independent_sampling=False,
                 )
@@ -66,7 +67,7 @@ def _new(
                     x0=None,
                     sigma0=None,
                     n_startup_trials=startup_trials,
-                    independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+                    independent_sampler=_new_random(seed),
                     warn_independent_sampling=False,
                     seed=seed,
                     consider_pruned_trials=True,
@@ -79,7 +80,7 @@ def _new(
             case "gp":
                 return optuna.samplers.GPSampler(
                     seed=seed,
-                    independent_sampler=optuna.samplers.RandomSampler(seed=seed),
+                    independent_sampler=_new_random(seed),
                     n_startup_trials=startup_trials,
                     deterministic_objective=False,
                     warn_independent_sampling=False,
@@ -95,6 +96,11 @@ def _new(
                 )
 
 
+def _new_random(seed: int) -> BaseSampler:
+    """For what a sampler leaves to chance: numbered, so that no two workers draw the same."""
+    return NumberedSampler(lambda numbered: optuna.samplers.RandomSampler(seed=numbered), seed)
+
+
 def grid_values(distribution: BaseDistribution) -> list[Any]:
     """All values of a dimension that can be counted: a list, or a stepped range."""
     if isinstance(distribution, optuna.distributions.CategoricalDistribution):
@@ -105,8 +111,10 @@ def grid_values(distribution: BaseDistribution) -> list[Any]:
     )
     step = distribution.step
     assert step is not None, "the study file's check lets only stepped ranges into a grid"
-    count = int((distribution.high - distribution.low) / step + 1e-9) + 1
-    return [distribution.low + i * step for i in range(count)]
+    # The decimals that are written, so that three steps of 0.1 are 0.3.
+    low, high, width = (Decimal(str(x)) for x in (distribution.low, distribution.high, step))
+    kind = type(distribution.low)
+    return [kind(low + i * width) for i in range(int((high - low) / width) + 1)]
 
 
 class NumberedSampler(BaseSampler):

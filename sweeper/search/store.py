@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -145,6 +146,15 @@ def open_storage(url: str) -> BaseStorage:
         raise StorageError(f"storage: {url} cannot be opened ({error})") from error
 
 
+def storage_error(error: StorageInternalError) -> StorageError:
+    """What Optuna's storage met, in words for the person who has to mend it."""
+    cause = str(error.__cause__ or error).splitlines()[0]
+    return StorageError(
+        f"storage: the study's database could not be written or read ({cause}). Nothing is lost: "
+        "make room or give access, then run the study again and it goes on from its checkpoints"
+    )
+
+
 def _use_write_ahead_log(path: Path) -> None:
     try:
         connection = sqlite3.connect(path, timeout=SQLITE_BUSY_SECONDS)
@@ -176,9 +186,10 @@ class StudyStore:
         self.spec = spec
         if create:
             _make_folder(spec.output_folder)
-        elif spec.storage == "default" and not (spec.output_folder / "study.db").is_file():
+        elif not _has_begun(spec):
             raise StorageError(
-                f"{spec.name} has not been run yet: there is no study.db in its folder. "
+                f"{spec.name} has not been run yet: there is no study in its folder "
+                f"{spec.output_folder.parent.name}/{spec.output_folder.name}. "
                 f"Next: sweeper run {spec.path.name}"
             )
         self.storage = open_storage(storage_url(spec))
@@ -451,6 +462,12 @@ def _gap(result: Result) -> float:
     if result.val_loss is None or result.best_val_loss is None:
         return 0.0
     return result.val_loss - result.best_val_loss
+
+
+def _has_begun(spec: StudySpec) -> bool:
+    if spec.storage == "default":
+        return (spec.output_folder / "study.db").is_file()
+    return spec.output_folder.is_dir()
 
 
 def _make_folder(folder: Path) -> None:

@@ -10,9 +10,11 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from optuna.exceptions import StorageInternalError
 
 from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.errors import StorageError, SweeperError, WorkerError
@@ -21,7 +23,7 @@ from sweeper.search.dashboard import note_trial
 from sweeper.search.leases import RENEW_SECONDS
 from sweeper.search.monitor import Monitor, Peers
 from sweeper.search.progress import trial_folder
-from sweeper.search.store import Claim, Result, StudyStore
+from sweeper.search.store import Claim, Result, StudyStore, storage_error
 from sweeper.study import StudySpec
 from sweeper.training.device import find_device
 from sweeper.training.engine import Engine
@@ -80,6 +82,8 @@ def work(order: WorkOrder) -> WorkReport:
         return WorkReport(str(error), error.exit_code)
     except OSError as error:
         return WorkReport(_disk_message(error, order.spec), StorageError.exit_code)
+    except StorageInternalError as error:
+        return WorkReport(str(storage_error(error)), StorageError.exit_code)
     return WorkReport()
 
 
@@ -151,8 +155,9 @@ class _Worker:
                 return
             try:
                 outcome = self._train_new(claim)
-            except (SweeperError, OSError):
-                self._store.release(claim)
+            except (SweeperError, OSError, StorageInternalError):
+                with suppress(StorageInternalError):  # then its lease ends with this process
+                    self._store.release(claim)
                 raise
             except Exception as error:  # the trial's boundary: a defect is this trial's failure
                 self._fail(claim, error)

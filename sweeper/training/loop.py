@@ -140,7 +140,11 @@ class _Training:
             )
         write_curve(path, self._points)
         self._step, self._seconds = progress.step, progress.seconds
-        self._micro_batch = progress.micro_batch
+        if progress.micro_batch < self._micro_batch:
+            self._micro_batch = progress.micro_batch
+            self._notes.append(
+                f"micro-batch {self._micro_batch}: memory ran out before step {self._step}"
+            )
         for point in self._points:
             self._watch.replay(point)
         self._spike_start_step = self._watch.spike_start_step

@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from sweeper.data import IGNORED_TARGET, Blocks
 from sweeper.errors import CheckpointError
 from sweeper.models.base import Base, load_model
-from sweeper.models.lora import attach_adapter, save_adapter
+from sweeper.models.lora import attach_adapter, detach_adapter, save_adapter
 from sweeper.study import Hyperparameters
 from sweeper.training.device import Device, autocast, is_out_of_memory, release_memory
 from sweeper.training.engine import Gradient
@@ -169,8 +169,5 @@ class PeftEngine:
 
     def finish(self) -> None:
         """See `Engine.finish`."""
-        self._model = self._adapted.unload()
-        if hasattr(self._model, "peft_config"):
-            del self._model.peft_config
-        self._model.requires_grad_(False)
+        self._model = detach_adapter(self._adapted)
         del self._adapted, self._weights, self._optimizer

@@ -1,0 +1,56 @@
+"""A cache of embedded bases, a corpus, and torch left as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sweeper.study import StudySpec, load_study
+from tests.search.fakes import plain
+
+NewStudy = Callable[..., StudySpec]
+
+
+@pytest.fixture(scope="package")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def new_study(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[NewStudy]:
+    """Writes the small study with its corpus, and reads it as the program does."""
+    import torch
+
+    monkeypatch.setenv("SWEEPER_CACHE", str(cache))
+    threads = torch.get_num_threads()
+
+    def write(folder: str = "here", **changes: Any) -> StudySpec:
+        home = tmp_path / folder
+        home.mkdir(exist_ok=True)
+        (home / "qa.md").write_text(_corpus(), "utf-8")
+        path = home / "study.yaml"
+        path.write_text(yaml.safe_dump(plain(**changes)), "utf-8")
+        return load_study(path)
+
+    yield write
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(False)
+
+
+def _corpus() -> str:
+    nouns = ("list", "string", "module", "thread", "number", "path")
+    verbs = ("sorted", "copied", "imported", "joined", "printed")
+    parts = [
+        f"Q: How is a {noun} {verb} in part {i}?\n"
+        f"A: A {noun} is {verb} by calling its method {i} with {len(noun) * (i + 2)} arguments."
+        for i in (1, 2)
+        for noun in nouns
+        for verb in verbs
+    ]
+    return "\n\n".join(parts) + "\n"
