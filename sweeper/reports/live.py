@@ -21,20 +21,10 @@ from sweeper.search.progress import RunningTrial, Snapshot
 _REFRESH_PER_SECOND = 4
 
 
-class StudyView:
-    """Progress of a study: a live panel on a terminal, a line per ended trial elsewhere.
+class _View:
+    """A panel that lives while the work is under way; none where there is no terminal."""
 
-    Args:
-        console: Where to show it; standard error, as results go to standard output.
-        clock: Seconds, for tests.
-    """
-
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        self._console = console
-        self._clock = clock
-        self._began = clock()
-        self._first: Snapshot | None = None
-        self._last_line = ""
+    def __init__(self, console: Console) -> None:
         self._live: Live | None = None
         if console.is_terminal:
             self._live = Live(
@@ -54,6 +44,23 @@ class StudyView:
     ) -> None:
         if self._live:
             self._live.stop()
+
+
+class StudyView(_View):
+    """Progress of a study: a live panel on a terminal, a line per ended trial elsewhere.
+
+    Args:
+        console: Where to show it; standard error, as results go to standard output.
+        clock: Seconds, for tests.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(console)
+        self._console = console
+        self._clock = clock
+        self._began = clock()
+        self._first: Snapshot | None = None
+        self._last_line = ""
 
     def tell(self, what: str, done: int, total: int) -> None:
         """Show a single piece of work: the base's pretraining."""
@@ -160,25 +167,8 @@ def _line(snapshot: Snapshot) -> str:
     return "  ".join(filter(None, parts)) if snapshot.num_ended else "training the first trials"
 
 
-class RunView:
+class RunView(_View):
     """Progress of a single run: one line that changes on a terminal, silence elsewhere."""
-
-    def __init__(self, console: Console) -> None:
-        self._live = Live(console=console, transient=True) if console.is_terminal else None
-
-    def __enter__(self) -> Self:
-        if self._live:
-            self._live.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._live:
-            self._live.stop()
 
     def tell(self, what: str, done: int, total: int) -> None:
         """Show a single piece of work."""

@@ -18,7 +18,7 @@ from sweeper.search.progress import stop_reason_of, trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 
-MIN_TRIALS_FOR_IMPORTANCE = 4
+MIN_TRIALS_FOR_IMPORTANCE = 8
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def importances_of(store: StudyStore) -> dict[str, float]:
     """How much each hyperparameter mattered among the completed trials, summing to 1.
 
     PED-ANOVA (Watanabe et al. 2023, arXiv:2304.10255) of the best quarter
-    against all. Empty with fewer than four completed trials, or where every
+    against all. Empty with fewer than eight completed trials, or where every
     value is the same.
     """
     completed = [trial for trial in store.trials() if trial.state is TrialState.COMPLETE]
@@ -182,6 +182,8 @@ def importances_of(store: StudyStore) -> dict[str, float]:
         return {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        # Said of every rare value of a list; the figure names the number of trials instead.
+        warnings.filterwarnings("ignore", "Some regimes for parameter", UserWarning)
         evaluator = optuna.importance.PedAnovaImportanceEvaluator(
             target_quantile=0.25, region_quantile=1.0, evaluate_on_local=True
         )
