@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/sweeper run studies/plateau.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .
