@@ -91,8 +91,9 @@ def _is_alive(pid: int, started: str) -> bool:
 
 @contextlib.contextmanager
 def study_lock(folder: Path) -> Iterator[None]:
-    """Held while a worker takes a trial, so that no two take the same, nor one too many.
+    """Held while a worker takes, keeps or ends a trial: no two have one, nor any one too many.
 
+    Not to be entered twice by one thread: the second would wait for the first.
     The kernel lets go of it when its holder dies.
     """
     with (folder / "study.lock").open("w") as lock:

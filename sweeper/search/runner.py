@@ -23,6 +23,8 @@ from sweeper.study import StudySpec
 POLL_SECONDS = 0.5
 SAVE_CLOCK_SECONDS = 20.0
 MAX_FRUITLESS_ROUNDS = 3  # rounds in which workers died and no trial moved
+# Read by the libraries under torch and numpy when a worker imports them.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Observe = Callable[[Snapshot], None]
 Tell = Callable[[str, int, int], None]
@@ -228,22 +230,22 @@ class _Pool:
         self.reports = [work(replace(self._order, parent_pid=None))]
 
     def _loky(self, count: int) -> None:
-        from joblib import Parallel, delayed, parallel_config
+        """Not by `joblib.Parallel`, which runs a single job in this very process."""
         from joblib.externals.loky import get_reusable_executor
         from joblib.externals.loky.process_executor import (
             ShutdownExecutorError,
             TerminatedWorkerError,
         )
 
+        threads = {name: str(self._order.threads) for name in THREAD_VARIABLES}
+        executor = get_reusable_executor(max_workers=count, env=threads)
         try:
-            with parallel_config(backend="loky", inner_max_num_threads=self._order.threads):
-                self.reports = Parallel(n_jobs=count)(
-                    delayed(work)(self._order) for _ in range(count)
-                )
+            futures = [executor.submit(work, self._order) for _ in range(count)]
+            self.reports = [future.result() for future in futures]
         except (TerminatedWorkerError, ShutdownExecutorError) as error:
             self.crash = str(error).strip().splitlines()[0]
         finally:
-            get_reusable_executor().shutdown(wait=True)
+            executor.shutdown(wait=True)
 
 
 def _kill_workers() -> None:

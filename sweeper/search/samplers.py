@@ -16,8 +16,6 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.study import StudySpec
 
-# Samplers that number their own draws in the storage: a seed per trial would break their order.
-_NUMBER_THEIR_DRAWS = {"qmc", "cmaes"}
 _CANDIDATES = 24
 
 
@@ -34,7 +32,7 @@ def new_sampler(
     def with_seed(seed: int) -> BaseSampler:
         return _new(name, seed, spec.search.startup_trials + num_fixed, distributions)
 
-    if name in _NUMBER_THEIR_DRAWS:
+    if name == "qmc":  # it numbers its draws in the storage; another seed is another sequence
         return with_seed(spec.seed)
     if name == "grid":  # its order is one shuffle, by the study's seed
         return NumberedSampler(lambda _: with_seed(spec.seed), spec.seed)

@@ -376,6 +376,10 @@ class StudyStore:
 
     def renew(self, claim: Claim) -> bool:
         """Hold on for another term; False where the trial is another's by now."""
+        with study_lock(self.spec.output_folder):
+            return self._renew(claim)
+
+    def _renew(self, claim: Claim) -> bool:
         trial = self.storage.get_trial(claim.trial_id)
         lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
         if trial.state in _ENDED or lease is None or lease.owner != claim.lease.owner:
@@ -385,8 +389,9 @@ class StudyStore:
 
     def release(self, claim: Claim) -> None:
         """Leave the trial to whoever comes next; it goes on from its checkpoint."""
-        if self.renew(claim):
-            self._set(claim.trial_id, {attrs.LEASE: None})
+        with study_lock(self.spec.output_folder):
+            if self._renew(claim):
+                self._set(claim.trial_id, {attrs.LEASE: None})
 
     def report(self, claim: Claim, tokens: int, val_loss: float) -> None:
         """Show a rung's validation loss to everybody."""
@@ -397,11 +402,15 @@ class StudyStore:
         self._set(claim.trial_id, values)
 
     def finish(self, claim: Claim, result: Result) -> bool:
-        """Tell Optuna how a trial ended; False, and nothing done, where the lease was lost."""
-        if not self.renew(claim):
-            return False
-        self._tell(claim.number, result)
-        return True
+        """Tell Optuna how a trial ended; False, and nothing done, where the lease was lost.
+
+        Under the lock: a trial between its lease and its end looks left behind.
+        """
+        with study_lock(self.spec.output_folder):
+            if not self._renew(claim):
+                return False
+            self._tell(claim.number, result)
+            return True
 
     def _tell(self, number: int, result: Result) -> None:
         self._set(
@@ -419,7 +428,10 @@ class StudyStore:
         self._set_violation(number, violation(result))
         state = _STATE_OF.get(result.stop.reason, TrialState.PRUNED)
         values = result.val_loss if state is TrialState.COMPLETE else None
-        self._study.tell(number, values, state=state)
+        with warnings.catch_warnings():
+            # CMA-ES goes by the losses alone; the violation is there for the dashboard.
+            warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)
+            self._study.tell(number, values, state=state)
 
     def _set_violation(self, number: int, value: float) -> None:
         trial_id = self._id(number)

@@ -97,8 +97,9 @@ class CheckpointFolder:
         folder = self._folder / f"{step:06d}"
         state = json.loads((folder / "state.json").read_text("utf-8"))
         content = (folder / "tensors.safetensors").read_bytes()
-        if hashlib.sha256(content).hexdigest() != state.pop("sha256"):
+        if hashlib.sha256(content).hexdigest() != state["sha256"]:
             raise ValueError("its tensors do not match their SHA-256")
+        del state["sha256"]
         return Progress(**state), load_tensors(content)
 
     def steps(self) -> list[int]:

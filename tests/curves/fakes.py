@@ -25,9 +25,7 @@ def decay(num: int, *, noise: float = 0.0, seed: int = 0, start: float = 6.0) ->
 
 def evaluations(losses: Sequence[float], every_tokens: int = 1000) -> list[Point]:
     """Points with a validation loss at each rung."""
-    return [
-        Point(step=i, tokens=i * every_tokens, val_loss=loss) for i, loss in enumerate(losses)
-    ]
+    return [Point(step=i, tokens=i * every_tokens, val_loss=loss) for i, loss in enumerate(losses)]
 
 
 def watched(

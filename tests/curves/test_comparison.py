@@ -39,7 +39,9 @@ def test_a_last_bit_is_within_tolerance_and_named() -> None:
     assert found.first_difference == f"step 2: train loss 3.0 was recorded, {loss!r} came now"
 
 
-@pytest.mark.parametrize(("difference", "sameness"), [(0.0625, "within tolerance"), (0.125, "FAIL")])
+@pytest.mark.parametrize(
+    ("difference", "sameness"), [(0.0625, "within tolerance"), (0.125, "FAIL")]
+)
 def test_the_tolerance_decides(difference: float, sameness: str) -> None:
     found = compare_curves(
         Curve(POINTS), changed(1, val_loss=5.0 + difference), tolerance_nats=0.0625

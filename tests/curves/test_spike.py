@@ -121,7 +121,7 @@ def test_what_a_prefix_reported_stays_reported(series: list[float], cut: int) ->
 
 @settings(deadline=None, derandomize=True)
 @given(losses, st.data())
-def test_points_that_are_no_numbers_change_nothing(series: list[float], data: st.DataObject) -> None:
+def test_what_is_no_number_changes_nothing(series: list[float], data: st.DataObject) -> None:
     detector, clean = watched([]), watched([])
     for step, loss in enumerate(series):
         clean.update(step, step, loss)

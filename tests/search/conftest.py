@@ -21,9 +21,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def new_study(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[NewStudy]:
+def new_study(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewStudy]:
     """Writes the small study with its corpus, and reads it as the program does."""
     import torch
 

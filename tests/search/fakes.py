@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,4 @@ def claim_and_print(folder: str, times: int) -> None:
     for _ in range(times):
         claim = store.claim("other process")
         print("none" if claim is None else claim.number, flush=True)
+    sys.stdin.read()  # hold them until the test says so: a dead process's are anybody's

@@ -25,7 +25,7 @@ def study_of(folder: Path, sampler: str, **changes: Any) -> StudySpec:
 def test_every_sampler_runs_a_study_to_its_end(tmp_path: Path, sampler: str) -> None:
     special: dict[str, dict[str, Any]] = {
         "grid": {"space": GRID},
-        "list": {"space": {}, "trials": [{"rank": r} for r in (1, 2, 3, 4, 5)]},
+        "list": {"space": {}, "trials": [{"rank": r} for r in (1, 3, 4, 5, 6)]},
     }
     store = StudyStore(study_of(tmp_path, sampler, **special.get(sampler, {})), create=True)
 
@@ -37,14 +37,12 @@ def test_every_sampler_runs_a_study_to_its_end(tmp_path: Path, sampler: str) -> 
 
 
 @pytest.mark.parametrize("sampler", [*SAMPLERS, "grid"])
-def test_a_resumed_study_draws_what_an_uninterrupted_one_does(
-    tmp_path: Path, sampler: str
-) -> None:
+def test_a_resumed_study_draws_what_an_uninterrupted_one_does(tmp_path: Path, sampler: str) -> None:
     changes = {"space": GRID} if sampler == "grid" else {}
     whole = StudyStore(study_of(tmp_path / "whole", sampler, **changes), create=True)
     run_faked(whole)
 
-    for trials in (2, 3, 5, 6):
+    for trials in (3, 5, 6):
         spec = study_of(tmp_path / "parts", sampler, budget={"trials": trials}, **changes)
         part = StudyStore(spec, create=True)
         run_faked(part)
@@ -124,10 +122,10 @@ def test_tpe_prefers_what_ended_less_badly(tmp_path: Path) -> None:
         tmp_path,
         budget={"trials": 100},
         space={"learning_rate": {"low": 1e-4, "high": 1e-1, "log": True}},
-        search={"sampler": "tpe", "startup_trials": 20},
+        search={"sampler": "tpe", "startup_trials": 10},
     )
     store = StudyStore(spec, create=True)
-    for _ in range(24):
+    for _ in range(14):
         claim = claimed(store)
         high = claim.hyperparameters.learning_rate > 3e-3
         store.report(claim, 1000, 5.5)
@@ -136,6 +134,6 @@ def test_tpe_prefers_what_ended_less_badly(tmp_path: Path) -> None:
         reason = StopReason.PLATEAU if high else StopReason.SPIKE
         store.finish(claim, result(reason, 5.5 if high else 3.0, best_val_loss=5.0))
 
-    drawn = [claimed(store).hyperparameters.learning_rate for _ in range(10)]
+    drawn = [claimed(store).hyperparameters.learning_rate for _ in range(6)]
 
-    assert sum(rate > 3e-3 for rate in drawn) >= 8
+    assert sum(rate > 3e-3 for rate in drawn) >= 5

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from sweeper.curves import Point, Stop
+from sweeper.curves import Point, Stop, StopReason
 from sweeper.study import Hyperparameters
+from sweeper.training.checkpoint import CheckpointFolder
 from sweeper.training.engine import Engine
 from sweeper.training.loop import Outcome
 from sweeper.training.manifest import hash_files
@@ -19,7 +20,9 @@ from sweeper.training.trial import plan_run, run_plan
 from sweeper.training.watches import Lookout, Watch
 from sweeper.training.workbench import Workbench
 from tests import tiny
+from tests.training.places import DEVICES, ENGINES, Place
 
+PREEMPTED = Stop(StopReason.PREEMPTED, "interrupted")
 TOKENS = 1_000  # 62 blocks of 16: 15 steps of 4 blocks and a last one of 2
 
 
@@ -47,8 +50,29 @@ def engine(bench: Workbench) -> PeftEngine:
     return bench.new_engine()
 
 
+@pytest.fixture(scope="module", params=DEVICES)
+def benches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
+    folder = tmp_path_factory.mktemp("answers")
+    return tiny.new_bench(folder, loss_on="answers", device=request.param)
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def place(benches: Workbench, request: pytest.FixtureRequest) -> Place:
+    return Place(request.param(benches.base, benches.device), benches)
+
+
 def never() -> None:
     """An interruption that does not come."""
+
+
+def every(steps: int) -> Callable[[], Stop | None]:
+    """An interruption after each so many steps."""
+    asked = iter(range(1, 10_000))
+    return lambda: PREEMPTED if next(asked) % steps == 0 else None
+
+
+def steps_of(folder: Path) -> list[int]:
+    return CheckpointFolder(folder / "checkpoint").steps()
 
 
 class Runner:

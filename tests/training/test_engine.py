@@ -2,105 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from peft import PeftModel
 from torch.nn.functional import cross_entropy
 from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
-from sweeper.data import IGNORED_TARGET, Blocks, training_blocks
+from sweeper.data import IGNORED_TARGET, Blocks
 from sweeper.errors import BaseError, CheckpointError
-from sweeper.models.base import Base
-from sweeper.study import Hyperparameters
-from sweeper.training.device import Device, find_device
-from sweeper.training.engine import Engine
-from sweeper.training.manifest import hash_files
+from sweeper.training.device import find_device
 from sweeper.training.peft_engine import PeftEngine
 from sweeper.training.workbench import Workbench
 from tests import tiny
-
-ENGINES: list[Callable[[Base, Device], Engine]] = [PeftEngine]
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
-DEVICES = [pytest.param("cpu"), pytest.param("cuda", marks=needs_cuda)]
-
-Tensors = dict[str, torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Place:
-    """An engine with data for it: blocks of answers, of which each counts other targets."""
-
-    engine: Engine
-    bench: Workbench
-
-    def batch(self, step: int = 0, num_blocks: int = 7) -> Blocks:
-        return training_blocks(
-            self.bench.stream(0),
-            start_tokens=step * num_blocks * 16,
-            num_blocks=num_blocks,
-            block_size=16,
-        )
-
-    def train(self, steps: range, micro_batch: int = 7) -> list[tuple[float | None, float]]:
-        seen = []
-        for step in steps:
-            gradient = self.engine.accumulate(self.batch(step), micro_batch)
-            self.engine.apply(5e-3)
-            seen.append((gradient.train_loss, gradient.grad_norm))
-        return seen
-
-    def evaluate(self) -> float:
-        return self.engine.evaluate(self.bench.validation)
-
-
-@pytest.fixture(scope="module", params=DEVICES)
-def benches(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Workbench:
-    folder = tmp_path_factory.mktemp("answers")
-    return tiny.new_bench(folder, loss_on="answers", device=request.param)
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def place(benches: Workbench, request: pytest.FixtureRequest) -> Place:
-    return Place(request.param(benches.base, benches.device), benches)
-
-
-@contextmanager
-def started(place: Place, recipe: Hyperparameters = tiny.RECIPE, seed: int = 3) -> Iterator[Engine]:
-    place.engine.start(recipe, seed)
-    try:
-        yield place.engine
-    finally:
-        place.engine.finish()
-
-
-def copied(engine: Engine) -> Tensors:
-    """The state now; the tensors of `state` may be the live ones."""
-    return {name: tensor.clone() for name, tensor in engine.state().items()}
-
-
-def weights(engine: Engine) -> Tensors:
-    return {name: t for name, t in copied(engine).items() if name.startswith("weight/")}
-
-
-def assert_equal_bits(one: Tensors, other: Tensors) -> None:
-    assert one.keys() == other.keys()
-    unlike = [name for name in one if not torch.equal(one[name], other[name])]
-    assert not unlike
-
-
-ALL_MODULES = tiny.recipe(rank=3, train_also="embeddings+norms", target_modules="c_attn+c_fc")
+from tests.training.places import (
+    ALL_MODULES,
+    Place,
+    assert_equal_bits,
+    copied,
+    needs_cuda,
+    started,
+    weights,
+)
 
 
 @pytest.mark.parametrize("micro_batch", [1, 2, 3, 4, 5, 6, 9])
@@ -289,67 +217,6 @@ def test_base_is_as_it_was_after_finish(place: Place, tmp_path: Path) -> None:
         place.train(range(0))
         engine.load_state(engine.state())  # an adapter that is not fresh is measured anew
         assert place.evaluate() == expected
-
-
-def saved_loss(place: Place, adapter: Path) -> tuple[float, GPT2LMHeadModel]:
-    """The validation loss of an adapter on transformers' own model, loaded by peft alone."""
-    base = AutoModelForCausalLM.from_pretrained(place.bench.base.folder)
-    with warnings.catch_warnings():
-        # peft asks transformers 5 by an old name, and wants trained embeddings tied by itself
-        warnings.filterwarnings("ignore", "`is_gradient_checkpointing`", FutureWarning)
-        warnings.filterwarnings("ignore", "Model has `tie_word_embeddings=True`", UserWarning)
-        model = PeftModel.from_pretrained(base, str(adapter)).eval()
-    blocks = place.bench.validation
-    with torch.no_grad():
-        logits = model(input_ids=torch.from_numpy(blocks.inputs)).logits
-    targets = torch.from_numpy(blocks.targets).flatten()
-    return float(cross_entropy(logits.flatten(0, 1), targets)), model
-
-
-@pytest.mark.parametrize("also", ["", "norms", "embeddings", "embeddings+norms"])
-def test_saved_adapter_is_a_peft_adapter_of_the_same_loss(
-    place: Place, tmp_path: Path, also: str
-) -> None:
-    with started(place, tiny.recipe(train_also=also)) as engine:
-        untrained = place.evaluate()
-        place.train(range(6))
-        expected = place.evaluate()
-        engine.save_adapter(tmp_path / "adapter")
-    loss, _ = saved_loss(place, tmp_path / "adapter")
-    assert loss == pytest.approx(expected, abs=1e-5)
-    assert abs(untrained - expected) > 1e-3
-
-
-def test_trained_embeddings_and_head_stay_one_weight(place: Place, tmp_path: Path) -> None:
-    with started(place, tiny.recipe(train_also="embeddings")) as engine:
-        trained = [name for name in weights(engine) if "modules_to_save" in name]
-        assert len(trained) == 1
-        place.train(range(4))
-        engine.save_adapter(tmp_path / "adapter")
-    _, model = saved_loss(place, tmp_path / "adapter")
-    embeddings = model.get_input_embeddings().weight
-    head = model.get_output_embeddings().weight
-    base = AutoModelForCausalLM.from_pretrained(place.bench.base.folder)
-    assert torch.equal(embeddings, head)
-    assert not torch.equal(embeddings, base.get_input_embeddings().weight)
-
-
-def test_saved_adapter_names_no_path_and_is_the_same_each_time(
-    place: Place, tmp_path: Path
-) -> None:
-    with started(place, ALL_MODULES) as engine:
-        place.train(range(2))
-        engine.save_adapter(tmp_path / "one")
-        engine.save_adapter(tmp_path / "other")
-    assert hash_files(tmp_path / "one") == hash_files(tmp_path / "other")
-    text = (tmp_path / "one" / "adapter_config.json").read_text()
-    config = json.loads(text)
-    assert config["base_model_name_or_path"] == "./base"
-    assert config["target_modules"] == ["c_attn", "c_fc"]
-    assert (config["r"], config["lora_alpha"]) == (3, 4.0)
-    machine = [place.bench.base.folder.as_posix(), tmp_path.as_posix()]
-    for path in (tmp_path / "one").iterdir():
-        assert not any(name.encode() in path.read_bytes() for name in machine)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -102,8 +104,8 @@ def test_rate_rises_to_its_peak_and_never_rises_again(
     peak = hyperparameters.learning_rate
     slack = 1e-12 * peak
     assert all(0 <= rate <= peak + slack for rate in rates)
-    assert all(a <= b + slack for a, b in zip(rates[:warmup], rates[1:warmup], strict=False))
-    assert all(a >= b - slack for a, b in zip(rates[warmup:], rates[warmup + 1 :], strict=False))
+    assert all(a <= b + slack for a, b in pairwise(rates[:warmup]))
+    assert all(a >= b - slack for a, b in pairwise(rates[warmup:]))
 
 
 @settings(deadline=None, derandomize=True)
