@@ -18,8 +18,9 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeper.curves import StopReason, read_curve
-from sweeper.errors import WorkerError
+from sweeper.errors import SweeperError, WorkerError
 from sweeper.search import attributes as attrs
+from sweeper.search import runner
 from sweeper.search.export import export_best
 from sweeper.search.progress import Snapshot, trial_folder
 from sweeper.search.results import load_results
@@ -28,6 +29,7 @@ from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec, load_study
 from sweeper.training.manifest import hash_files, read_manifest
 from tests.search.conftest import NewStudy
+from tests.search.processes import report_processes
 
 DEADLINE_S = 60.0
 TWINS: dict[str, Any] = {
@@ -107,7 +109,7 @@ def some_checkpoint(spec: StudySpec) -> Callable[[], object]:
 
     def past_the_first_rung() -> bool:
         paths = spec.output_folder.glob("trials/*/checkpoint/*/state.json")
-        return any(int(path.parent.name) > 0 for path in paths)
+        return any(p.parent.name.isdigit() and int(p.parent.name) > 0 for p in paths)
 
     return past_the_first_rung
 
@@ -187,7 +189,7 @@ def _check_export(spec: StudySpec) -> None:
 def test_a_killed_study_goes_on_as_if_nothing_had_been(new_study: NewStudy) -> None:
     whole = new_study("whole", **UNPRUNED)
     run_to_the_end(whole)
-    killed = new_study("killed", **UNPRUNED, workers={"count": 1, "backend": "loky"})
+    killed = new_study("killed", **UNPRUNED, workers={"count": 2, "backend": "loky"})
 
     with program(killed) as process:
         wait_for(some_checkpoint(killed), but=process.poll)
@@ -201,7 +203,8 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(new_study: NewStudy) -> N
 
     left = StudyStore(killed, create=False).trials()
     assert sum(trial.state.is_finished() for trial in left) < 3
-    outcome, _ = run_to_the_end(load_study(killed.path, ["workers.count=2"]))
+    alone = load_study(killed.path, ["workers.count=1", "workers.backend=inline"])
+    outcome, _ = run_to_the_end(alone)
 
     assert outcome == RunOutcome(None, False)
 
@@ -209,6 +212,21 @@ def test_a_killed_study_goes_on_as_if_nothing_had_been(new_study: NewStudy) -> N
     assert [(t.number, t.state) for t in trials] == [(n, TrialState.COMPLETE) for n in range(3)]
     assert curves(killed) == curves(whole)
     assert [t.value for t in trials] == [t.value for t in StudyStore(whole, create=False).trials()]
+
+
+def test_even_one_worker_has_a_process_of_its_own(
+    new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`joblib.Parallel` would run a single worker here, where it waits for another parent."""
+    monkeypatch.setattr(runner, "work", report_processes)
+
+    with pytest.raises(SweeperError, match=r"^\d+ under \d+, 1 thread$") as caught:
+        run_to_the_end(new_study(workers={"count": 1, "backend": "loky"}))
+
+    worker, _, parent = str(caught.value).partition(",")[0].split()
+    assert int(worker) != os.getpid()
+    assert int(parent) == os.getpid()
+    assert caught.value.exit_code == 7
 
 
 def test_an_interrupted_study_says_how_to_go_on_and_does(new_study: NewStudy) -> None:

@@ -185,10 +185,11 @@ def test_spike_that_recovers_leaves_no_marks(run: Runner, tmp_path: Path) -> Non
     assert result.last_good_step is None
 
 
+@pytest.mark.parametrize("recovery", [10, 12])
 def test_spike_that_recovers_after_an_interruption_leaves_no_marks(
-    run: Runner, tmp_path: Path
+    run: Runner, tmp_path: Path, recovery: int
 ) -> None:
-    spikes: dict[int, int | None] = {7: 6, 12: None}
+    spikes: dict[int, int | None] = {7: 6, recovery: None}
     run(tmp_path, watch=Script(spikes=spikes), interrupt=every(9))
     assert marks(tmp_path)["last_good_step"] == 5
     run(tmp_path, watch=Script(spikes=spikes))
