@@ -11,7 +11,9 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import Trial
 
 from sweeper.errors import StorageError
-from sweeper.search.store import Claim, Result, StudyStore, storage_url
+from sweeper.search.outcomes import Result
+from sweeper.search.storage import storage_url
+from sweeper.search.store import Claim, StudyStore
 from sweeper.study import StudySpec
 
 _PLOT = "plot_sha256"

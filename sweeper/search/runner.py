@@ -16,7 +16,8 @@ from optuna.exceptions import StorageInternalError
 from sweeper.errors import SweeperError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.progress import Snapshot, take_snapshot
-from sweeper.search.store import StudyStore, storage_error
+from sweeper.search.storage import storage_error
+from sweeper.search.store import StudyStore
 from sweeper.search.worker import WorkOrder, WorkReport, ground_of, work
 from sweeper.study import StudySpec
 

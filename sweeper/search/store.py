@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.leases import Lease, study_lock
+from sweeper.search.outcomes import Result, violation
 from sweeper.search.samplers import grid_values, new_sampler
 from sweeper.search.space import as_plain, distributions_of, draw, fixed_params, record
+from sweeper.search.storage import has_begun, make_folder, open_storage, storage_url
 from sweeper.study import (
     Hyperparameters,
     StudySpec,
@@ -32,7 +30,6 @@ from sweeper.study import (
 )
 
 MAX_CRASHES = 2  # a trial whose worker died more often is given up
-SQLITE_BUSY_SECONDS = 60
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
 
@@ -72,27 +69,6 @@ class Claim:
         return self.is_baseline or self.hypothesis is not None
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a trial came to, as it is told to Optuna.
-
-    Attributes:
-        stop: Why it ended.
-        val_loss: The last finite validation loss, in nats.
-        tokens: Tokens seen.
-        seconds: Training seconds.
-        best_val_loss: Lowest loss of the other trials, for how bad a pruned one was.
-        same_as: The earlier trial that lent this result.
-    """
-
-    stop: Stop
-    val_loss: float | None
-    tokens: int
-    seconds: float
-    best_val_loss: float | None = None
-    same_as: int | None = None
-
-
 def fixed_trials(spec: StudySpec) -> list[FixedTrial]:
     """The baseline first, then the hypotheses, then the study's own list."""
     baseline = spec.baseline_hyperparameters
@@ -118,57 +94,6 @@ def most_trials(spec: StudySpec) -> int:
             return sys.maxsize
 
 
-def storage_url(spec: StudySpec) -> str:
-    """Optuna's URL of the study's storage: a SQLite file in its folder unless the study says."""
-    if spec.storage == "default":
-        return f"sqlite:///{spec.output_folder / 'study.db'}"
-    return spec.storage
-
-
-def open_storage(url: str) -> BaseStorage:
-    """Open a storage so that many workers can write to it.
-
-    SQLite gets a write-ahead log and a minute of patience: by default it fails
-    with "locked" after five seconds.
-
-    Raises:
-        StorageError: It cannot be opened.
-    """
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite:///"):
-        options = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
-        _use_write_ahead_log(Path(url.removeprefix("sqlite:///")))
-    elif url.startswith("postgresql"):
-        options = {"pool_pre_ping": True}
-    try:
-        return RDBStorage(url, engine_kwargs=options)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise StorageError(f"storage: {url} cannot be opened ({error})") from error
-
-
-def storage_error(error: StorageInternalError) -> StorageError:
-    """What Optuna's storage met, in words for the person who has to mend it."""
-    cause = str(error.__cause__ or error).splitlines()[0]
-    return StorageError(
-        f"storage: the study's database could not be written or read ({cause}). Nothing is lost: "
-        "make room or give access, then run the study again and it goes on from its checkpoints"
-    )
-
-
-def _use_write_ahead_log(path: Path) -> None:
-    try:
-        connection = sqlite3.connect(path, timeout=SQLITE_BUSY_SECONDS)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise StorageError(
-            f"storage: {path.name} in {path.parent.name}/ cannot be used ({error}); is the disk "
-            "full, the folder read-only, or the file not a database?"
-        ) from error
-
-
 class StudyStore:
     """One study in its storage.
 
@@ -185,8 +110,8 @@ class StudyStore:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.spec = spec
         if create:
-            _make_folder(spec.output_folder)
-        elif not _has_begun(spec):
+            make_folder(spec.output_folder)
+        elif not has_begun(spec):
             raise StorageError(
                 f"{spec.name} has not been run yet: there is no study in its folder "
                 f"{spec.output_folder.parent.name}/{spec.output_folder.name}. "
@@ -449,47 +374,3 @@ class StudyStore:
 def _is_free(trial: FrozenTrial, now: float) -> bool:
     lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
     return lease is None or lease.is_free(now)
-
-
-def violation(result: Result) -> float:
-    """How badly a trial ended, for the sampler: 0 if it completed, then by reason and size.
-
-    A pruned trial's place among the bad must not depend on how long it lasted,
-    which is what Optuna's TPE would go by. So each is a constraint violation:
-    the gap to the best in nats for a plateau or a peer's victory, more for a
-    spike, most for what gave no usable loss at all.
-    """
-    match result.stop.reason:
-        case StopReason.COMPLETED | StopReason.TIMEOUT | StopReason.ERROR:
-            return 0.0
-        case StopReason.PLATEAU | StopReason.PEERS:
-            return max(_gap(result), 1e-6)
-        case StopReason.SPIKE:
-            return 10.0 + max(_gap(result), 0.0)
-        case _:
-            return 100.0
-
-
-def _gap(result: Result) -> float:
-    if result.val_loss is None or result.best_val_loss is None:
-        return 0.0
-    return result.val_loss - result.best_val_loss
-
-
-def _has_begun(spec: StudySpec) -> bool:
-    if spec.storage == "default":
-        return (spec.output_folder / "study.db").is_file()
-    return spec.output_folder.is_dir()
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        (folder / "trials").mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("writable")
-        probe.unlink()
-    except OSError as error:
-        raise StorageError(
-            f"the study's folder {folder.parent.name}/{folder.name} cannot be written "
-            f"({error.strerror}). Free the disk or choose another with --set output=FOLDER"
-        ) from error

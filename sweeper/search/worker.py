@@ -22,8 +22,10 @@ from sweeper.search import attributes as attrs
 from sweeper.search.dashboard import note_trial
 from sweeper.search.leases import RENEW_SECONDS
 from sweeper.search.monitor import Monitor, Peers
+from sweeper.search.outcomes import Result
 from sweeper.search.progress import trial_folder
-from sweeper.search.store import Claim, Result, StudyStore, storage_error
+from sweeper.search.storage import storage_error
+from sweeper.search.store import Claim, StudyStore
 from sweeper.study import StudySpec
 from sweeper.training.device import find_device
 from sweeper.training.engine import Engine

@@ -103,6 +103,12 @@ def test_a_spike_does_not_raise_the_level_that_the_next_is_judged_by() -> None:
     assert [(s.start_step, s.recovered) for s in spikes(series)] == [(20, True), (27, True)]
 
 
+def test_spikes_do_not_pass_for_noise() -> None:
+    series = [5.0] * 10 + [8.0, 5.0] * 10
+
+    assert [spike.start_step for spike in spikes(series)] == list(range(10, 30, 2))
+
+
 def test_a_spike_below_the_starting_loss_says_so() -> None:
     (spike,) = spikes([9.0, 5.0, 5.0, 5.0, 5.0, 5.0, 7.0, 5.0])
 

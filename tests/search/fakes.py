@@ -9,7 +9,8 @@ from typing import Any
 
 from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
-from sweeper.search.store import Claim, Result, StudyStore
+from sweeper.search.outcomes import Result
+from sweeper.search.store import Claim, StudyStore
 from sweeper.study import StudySpec
 
 TOKENS_PER_TRIAL = 4_000

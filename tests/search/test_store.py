@@ -17,7 +17,9 @@ from optuna.trial import TrialState
 from sweeper.curves import StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
-from sweeper.search.store import MAX_CRASHES, StudyStore, storage_url, violation
+from sweeper.search.outcomes import violation
+from sweeper.search.storage import storage_url
+from sweeper.search.store import MAX_CRASHES, StudyStore
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
 
