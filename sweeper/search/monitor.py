@@ -14,8 +14,8 @@ from sweeper.curves.non_finite import find_non_finite
 from sweeper.curves.plateau import find_plateau
 from sweeper.curves.spike import ClimbDetector, Excursion, SpikeDetector, SpikeSettings
 from sweeper.study import Hyperparameters, PruneSpec, warmup_steps
+from sweeper.study.schedule import decay_left
 from sweeper.training.course import Course
-from sweeper.training.schedule import decay_left
 
 CONFIRMING_POINTS = 3
 # A rate that still falls can gain late: this many margins more for a whole decay.

@@ -13,11 +13,11 @@ from sweeper.data import Blocks, TokenStream, training_blocks
 from sweeper.errors import CheckpointError
 from sweeper.files import sync_file
 from sweeper.study import Hyperparameters
+from sweeper.study.schedule import learning_rate_at
 from sweeper.training.checkpoint import CheckpointFolder, Progress
 from sweeper.training.course import Course
 from sweeper.training.device import is_out_of_memory
 from sweeper.training.engine import Engine, Gradient
-from sweeper.training.schedule import learning_rate_at
 from sweeper.training.watches import Watch
 
 _START_AGAIN = "remove this folder to train the trial from its start"

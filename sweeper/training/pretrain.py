@@ -19,8 +19,8 @@ from sweeper.errors import BaseError
 from sweeper.models.base import Base, find_base, is_builtin, load_tokenizer
 from sweeper.models.tiny import POSITIONS, SHAPE, new_tiny_model, write_tiny_tokenizer
 from sweeper.study import Hyperparameters
+from sweeper.study.schedule import learning_rate_at
 from sweeper.training.device import quiet_libraries, seed_everything
-from sweeper.training.schedule import learning_rate_at
 
 GENERAL_TEXT = "builtin:python-reference"
 SEED = 0

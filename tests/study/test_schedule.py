@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.study import Hyperparameters, warmup_steps
-from sweeper.training.schedule import decay_left, learning_rate_at
+from sweeper.study.schedule import decay_left, learning_rate_at
 
 SEED_RUN = Hyperparameters(
     learning_rate=2e-5, schedule="cosine", warmup=500, warmup_start_factor=0.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from sweeper.study import Hyperparameters, warmup_steps
+from sweeper.study.hyperparameters import Hyperparameters, warmup_steps
 
 
 def learning_rate_at(step: int, total_steps: int, hyperparameters: Hyperparameters) -> float:
