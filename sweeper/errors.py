@@ -5,6 +5,7 @@
     ├── StudyFileError          2   the study file: all its problems at once
     ├── StudyChangedError       2   the file no longer describes the study that is stored
     ├── NoCompletedTrialError   3   a result was asked for and there is none yet
+    ├── LogError                1   a training log that cannot be read or understood
     ├── DataError               1   a corpus that cannot be read or is too small
     ├── BaseError               1   a base model that cannot be found or does not fit
     ├── CheckpointError         1   a checkpoint, adapter or manifest that is damaged
@@ -79,6 +80,10 @@ class NoCompletedTrialError(SweeperError):
     """A result was asked for, and no trial has completed."""
 
     exit_code = 3
+
+
+class LogError(SweeperError):
+    """A training log that cannot be read; the message names the line where there is one."""
 
 
 class DataError(SweeperError):

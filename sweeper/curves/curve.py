@@ -28,6 +28,9 @@ class Point:
         learning_rate: The rate that the step used.
         grad_norm: Global gradient norm before clipping.
         seconds: Training seconds since the run began, evaluation left out.
+        step_seconds: Mean seconds of one step since the point before.
+        loss_scale: Factor of a loss that is trained in half precision.
+        epoch: Passes over the corpus, fractions included.
     """
 
     step: int
@@ -37,9 +40,21 @@ class Point:
     learning_rate: float | None = None
     grad_norm: float | None = None
     seconds: float | None = None
+    step_seconds: float | None = None
+    loss_scale: float | None = None
+    epoch: float | None = None
 
 
-_FLOATS = ("train_loss", "val_loss", "learning_rate", "grad_norm", "seconds")
+_FLOATS = (
+    "train_loss",
+    "val_loss",
+    "learning_rate",
+    "grad_norm",
+    "seconds",
+    "step_seconds",
+    "loss_scale",
+    "epoch",
+)
 _TAIL_BYTES = 1024  # some lines of a curve; one has at most about 200
 _NAMES = {field.name for field in fields(Point)}
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -13,6 +14,11 @@ class FindingKind(StrEnum):
     DIVERGENCE = "divergence"
     NON_FINITE = "non_finite"
     PLATEAU = "plateau"
+    OVERFIT = "overfit"
+    THROUGHPUT_DROP = "throughput_drop"
+    NEVER_LEARNED = "never_learned"
+    WEIGHTS_NOT_UPDATING = "weights_not_updating"
+    EVAL_NOT_TRACKING = "eval_not_tracking"
 
 
 class StopReason(StrEnum):
@@ -37,9 +43,11 @@ class Finding:
         kind: What it is.
         start_step: First step that belongs to it.
         end_step: Last step that belongs to it, as far as the curve goes.
-        severity: Its size in nats (0 where nats make no sense, as for NaN).
+        severity: Its size in nats; a ratio of step times for a throughput drop; 0
+            where a size makes no sense, as for NaN.
         recovered: Whether the curve came back; None where that has no meaning.
         evidence: The numbers that it rests on, in one sentence.
+        numbers: The same by name, for those who calculate with them.
     """
 
     kind: FindingKind
@@ -48,6 +56,7 @@ class Finding:
     severity: float
     recovered: bool | None
     evidence: str
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

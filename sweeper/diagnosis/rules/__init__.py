@@ -1,0 +1,1 @@
+"""The rules: every possible cause, a module for each kind."""
