@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from sweeper.curves.finding import StopReason
+from sweeper.reports.canvas import loss_limits
 from sweeper.reports.figures import (
     FIGURES,
     figure_best_against_baseline,
@@ -20,7 +21,6 @@ from sweeper.reports.figures import (
     figure_throughput,
     figure_val_loss,
 )
-from sweeper.reports.figures.canvas import loss_limits
 from sweeper.reports.figures.comparison import smooth
 from sweeper.search.results import StudyResults
 from sweeper.study import StudySpec

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from sweeper.reports.canvas import save
 from sweeper.reports.figures.bars import figure_importance
-from sweeper.reports.figures.canvas import save
 from sweeper.reports.figures.comparison import figure_best_against_baseline
 from sweeper.reports.figures.scatter import figure_learning_rate_batch
 from sweeper.reports.figures.throughput import figure_throughput

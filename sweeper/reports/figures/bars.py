@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from matplotlib.figure import Figure
 
+from sweeper.reports import canvas
 from sweeper.reports.conclusions import (
     MIN_COMPLETED_FOR_IMPORTANCE,
     num_completed,
     ranked_importances,
 )
-from sweeper.reports.figures import canvas
 from sweeper.search.results import StudyResults
 
 _MOST_BARS = 20

@@ -9,8 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from sweeper.reports import words
-from sweeper.reports.figures import canvas
+from sweeper.reports import canvas, words
 from sweeper.search.results import StudyResults, TrialResult
 
 _PANELS = (

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator
 
 from sweeper.curves.finding import StopReason
-from sweeper.reports.figures import canvas
+from sweeper.reports import canvas
 from sweeper.search.results import StudyResults, TrialResult
 
 _GOLDEN = 0.6180339887498949

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from sweeper.reports import words
-from sweeper.reports.figures import canvas
+from sweeper.reports import canvas, words
 from sweeper.reports.figures.scatter import jitter
 from sweeper.search.results import StudyResults, TrialResult
 

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from sweeper.curves.curve import Curve, Point
 from sweeper.curves.finding import StopReason
-from sweeper.reports import words
-from sweeper.reports.figures import canvas
+from sweeper.reports import canvas, words
 from sweeper.search.results import StudyResults, TrialResult
 
 _KINDS: tuple[tuple[str, str, str, Callable[[TrialResult], bool]], ...] = (

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from matplotlib import rc_context, rcParamsDefault
@@ -22,7 +23,8 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 from sweeper.curves.finding import StopReason
 from sweeper.reports import words
 from sweeper.reports.files import replace_file
-from sweeper.search.results import StudyResults
+
+_Shown = TypeVar("_Shown")
 
 WIDTH_IN = 10.0
 DPI = 150
@@ -69,15 +71,20 @@ _STYLE = {
 }
 
 
-def save(build: Callable[[StudyResults], Figure], results: StudyResults, path: Path) -> Path:
-    """Build a figure in the report's own style, whatever matplotlibrc says, and write its PNG."""
+def save(build: Callable[[_Shown], Figure], shown: _Shown, path: Path) -> Path:
+    """Build a figure of something and write its PNG."""
+    return replace_file(path, draw(build, shown))
+
+
+def draw(build: Callable[[_Shown], Figure], shown: _Shown) -> bytes:
+    """Build a figure in the report's own style, whatever matplotlibrc says: its PNG."""
     buffer = io.BytesIO()
     with rc_context(_STYLE):
-        figure = build(results)
+        figure = build(shown)
         for text in figure.findobj(Text):
             text.set_parse_math(False)
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-    return replace_file(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def new_figure(height_in: float) -> Figure:
