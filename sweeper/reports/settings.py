@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import PurePosixPath, PureWindowsPath
 
 from sweeper.reports import words
-from sweeper.study import BudgetSpec, Choice, Dimension, EvaluateSpec, PruneSpec, StudySpec
+from sweeper.study import (
+    BudgetSpec,
+    Choice,
+    CommandEngine,
+    Dimension,
+    EvaluateSpec,
+    PruneSpec,
+    StudySpec,
+)
 
 
 def setting_rows(spec: StudySpec) -> list[tuple[str, str]]:
     """Names and values of what decides a study's outcome, in the order of the study file."""
-    data = spec.data
     rows = [
-        ("model", portable(spec.model)),
-        ("engine", spec.engine),
-        ("seed", str(spec.seed)),
-        (
-            "data",
-            f"{portable(data.train)}, {100 * data.validation:.3g}% of the documents for validation",
-        ),
-        ("loss on", data.loss_on),
-        ("evaluation", _evaluation(spec.evaluate)),
+        *(_of_our_engine(spec) if spec.command is None else _of_a_command(spec, spec.command)),
         ("budget", _budget(spec.budget)),
         ("sampler", f"{spec.search.sampler}, {spec.search.startup_trials} random trials first"),
         ("stopped early by", _prune(spec.prune)),
         *((f"searched: {name}", _dimension(spec.space[name])) for name in spec.space),
     ]
     return [(words.clean(name), words.clean(value)) for name, value in rows]
+
+
+def _of_our_engine(spec: StudySpec) -> list[tuple[str, str]]:
+    model, data = spec.base_and_data
+    share = f"{100 * data.validation:.3g}% of the documents for validation"
+    return [
+        ("model", portable(model)),
+        ("engine", str(spec.engine)),
+        ("seed", str(spec.seed)),
+        ("data", f"{portable(data.train)}, {share}"),
+        ("loss on", data.loss_on),
+        ("evaluation", _evaluation(spec.evaluate)),
+    ]
+
+
+def _of_a_command(spec: StudySpec, command: CommandEngine) -> list[tuple[str, str]]:
+    """What the command decides by itself, such as its data, is not ours to say."""
+    renamed = ", ".join(f"{name} as {variable}" for name, variable in command.env.items())
+    return [
+        ("command", shlex.join(map(portable, command.command))),
+        ("variables renamed", renamed or "none"),
+        ("losses read from", _metrics(command)),
+        ("seed", str(spec.seed)),
+        ("evaluation", "the command's own, as often as it prints a validation loss"),
+    ]
+
+
+def _metrics(command: CommandEngine) -> str:
+    match command.metrics:
+        case "regex":
+            return f"lines of its output that match {command.pattern}"
+        case "jsonl":
+            return "lines of JSON in its output"
+        case _:
+            return "its output, in whatever known form"
 
 
 def portable(path: str) -> str:

@@ -50,7 +50,7 @@ def export_best(results: StudyResults) -> Path | None:
     best = results.best
     if best is None:
         return None
-    base = prepare_base(results.spec.model, results.spec.folder, lambda *_: None)
+    base = prepare_base(results.spec.base_and_data[0], results.spec.folder, lambda *_: None)
     source = best.folder if best.same_as is None else _folder_of(results, best.same_as)
     manifest = read_manifest(source / "manifest.json")
     _check_adapter(source, manifest)

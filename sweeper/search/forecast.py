@@ -113,7 +113,7 @@ def _borrowed_base(spec: StudySpec) -> Iterator[tuple[Workbench, bool]]:
     """
     ground = ground_of(spec)
     device = find_device(choose_crew(spec).threads)
-    cached = find_cached_base(spec.model, ground.folder)
+    cached = find_cached_base(ground.model, ground.folder)
     if cached is not None:
         yield lay_out(ground, cached, device), False
         return

@@ -122,8 +122,9 @@ class _Runner:
         from sweeper.training.pretrain import prepare_base
         from sweeper.training.workbench import check_corpus
 
-        check_corpus(ground_of(self._spec))
-        prepare_base(self._spec.model, ground_of(self._spec).folder, self._tell)
+        ground = ground_of(self._spec)
+        check_corpus(ground)
+        prepare_base(ground.model, ground.folder, self._tell)
 
     def _run_rounds(self, received: list[int]) -> None:
         """A round ends when its workers have nothing left to do, or when one of them died."""

@@ -66,7 +66,8 @@ class WorkReport:
 
 def ground_of(spec: StudySpec) -> Ground:
     """What all trials of a study stand on."""
-    return Ground(spec.model, spec.data, spec.evaluate, spec.seed, spec.path.parent)
+    model, data = spec.base_and_data
+    return Ground(model, data, spec.evaluate, spec.seed, spec.folder)
 
 
 def work(order: WorkOrder) -> WorkReport:

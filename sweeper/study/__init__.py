@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sweeper.study.engine import CommandEngine
 from sweeper.study.hyperparameters import (
     INTEGER_HYPERPARAMETERS,
     REAL_HYPERPARAMETERS,
@@ -39,6 +40,7 @@ __all__ = [
     "BaselineSpec",
     "BudgetSpec",
     "Choice",
+    "CommandEngine",
     "DataSpec",
     "Dimension",
     "EvaluateSpec",

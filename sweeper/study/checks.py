@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from sweeper.study.engine import CommandEngine
 from sweeper.study.hyperparameters import with_changes
-from sweeper.study.problems import Issue, KeyPath
+from sweeper.study.problems import MISSING_KEY, Issue, KeyPath
 from sweeper.study.sections import (
     BaselineSpec,
     BudgetSpec,
+    DataSpec,
     EvaluateSpec,
     Hypothesis,
     SearchSpec,
@@ -59,11 +61,44 @@ def _budget_of_tokens(budget: BudgetSpec) -> Iterator[Issue]:
         yield Issue(("budget", "tokens"), f"{message} ({allowed})")
 
 
-def _evaluation(evaluate: EvaluateSpec, budget: BudgetSpec) -> Iterator[Issue]:
+def _base_and_data(
+    engine: str | CommandEngine, model: str | None, data: DataSpec | None
+) -> Iterator[Issue]:
+    """A command brings its own base and data, any other engine is given them."""
+    given: dict[str, object] = {"model": model, "data": data}
+    for name, value in given.items():
+        if isinstance(engine, CommandEngine):
+            if value is not None:
+                yield _not_for_commands((name,))
+        elif value is None:
+            message = "this key is missing and has no default"
+            allowed = "allowed without it: a command of your own, engine: {command: ...}"
+            yield Issue((name,), f"{message} ({allowed})", MISSING_KEY)
+
+
+def _not_for_commands(path: KeyPath) -> Issue:
+    message = "a command brings this with it, and would never see this value"
+    return Issue(path, f"{message} (allowed: leave it out where the engine is a command)")
+
+
+def _evaluation_by_a_command(
+    engine: str | CommandEngine, evaluate: EvaluateSpec
+) -> Iterator[Issue]:
+    if isinstance(engine, CommandEngine):
+        for name in ("block_size", "tokens"):
+            if getattr(evaluate, name) != EvaluateSpec.model_fields[name].default:
+                yield _not_for_commands(("evaluate", name))
+
+
+def _evaluation(
+    engine: str | CommandEngine, evaluate: EvaluateSpec, budget: BudgetSpec
+) -> Iterator[Issue]:
     if evaluate.every_tokens > budget.tokens_per_trial:
         message = f"{evaluate.every_tokens} is beyond the trial's end"
         allowed = f"allowed: at most budget.tokens_per_trial, {budget.tokens_per_trial}"
         yield Issue(("evaluate", "every_tokens"), f"{message} ({allowed})")
+    if isinstance(engine, CommandEngine):
+        return
     yield from _fits(("evaluate", "block_size"), evaluate.block_size, budget)
     if evaluate.tokens is not None and evaluate.tokens < evaluate.block_size:
         message = f"{evaluate.tokens} tokens do not fill one block"
@@ -159,7 +194,9 @@ def _real_changes(
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
     (("budget", "hypotheses", "trials"), _budget_of_trials),
     (("budget",), _budget_of_tokens),
-    (("evaluate", "budget"), _evaluation),
+    (("engine", "model", "data"), _base_and_data),
+    (("engine", "evaluate"), _evaluation_by_a_command),
+    (("engine", "evaluate", "budget"), _evaluation),
     (("baseline", "budget"), _baseline_block),
     (("space", "budget"), _searched_blocks),
     (("hypotheses", "budget"), _hypothesis_blocks),

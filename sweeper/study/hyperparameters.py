@@ -165,6 +165,14 @@ class Hyperparameters(Section):
         """Tokens in one optimizer step."""
         return self.effective_batch * self.block_size
 
+    def blocks_within(self, tokens: int) -> int:
+        """Blocks of a run on a budget of tokens: whole ones, and at least one."""
+        return max(tokens // self.block_size, 1)
+
+    def steps_within(self, tokens: int) -> int:
+        """Optimizer steps of a run on a budget of tokens; the last may be short."""
+        return -(-self.blocks_within(tokens) // self.effective_batch)
+
 
 INTEGER_HYPERPARAMETERS = frozenset({"block_size", "batch_size", "accumulation", "rank", "seed"})
 REAL_HYPERPARAMETERS = frozenset(

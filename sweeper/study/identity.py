@@ -7,19 +7,23 @@ import json
 from collections.abc import Iterator, Mapping
 
 _TOP_LEVEL_OUTSIDE = frozenset({"workers", "storage", "output"})
+_ENGINE_OUTSIDE = frozenset({"grace"})
 _BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock"})
 
 
 def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     """A study's plain form without what may change while the study stays the same.
 
-    Left out are how long it may go on (trials, tokens, time), who works on it, and where its
-    results lie.
+    Left out are how long it may go on (trials, tokens, time), who works on it, how long a command
+    may take to leave, and where its results lie.
     """
     identity = {key: part for key, part in plain.items() if key not in _TOP_LEVEL_OUTSIDE}
     budget = identity.get("budget")
     if isinstance(budget, Mapping):
         identity["budget"] = {k: part for k, part in budget.items() if k not in _BUDGET_OUTSIDE}
+    engine = identity.get("engine")
+    if isinstance(engine, Mapping):
+        identity["engine"] = {k: part for k, part in engine.items() if k not in _ENGINE_OUTSIDE}
     return identity
 
 

@@ -15,4 +15,6 @@ def study_json_schema() -> dict[str, object]:
         "title": "sweeper study",
         "description": "A study of GPT-2 LoRA fine-tuning: what is trained, judged and tried.",
     }
+    own = {"required": ["engine"], "properties": {"engine": {"type": "object"}}}
+    schema["anyOf"] = [{"required": ["model", "data"]}, own]  # a command brings both with it
     return heading | {key: part for key, part in schema.items() if key not in heading}

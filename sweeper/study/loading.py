@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from sweeper.errors import Problem, StudyFileError
 from sweeper.study.checks import issues_between_sections
 from sweeper.study.document import read_document
+from sweeper.study.engine import CommandEngine
 from sweeper.study.overrides import apply_overrides
 from sweeper.study.problems import Issue, issues_of
 from sweeper.study.spec import StudySpec
@@ -76,10 +77,25 @@ def _missing_files(data: Mapping[str, object], folder: Path) -> Iterator[Issue]:
         message = f"there is no file or folder {train} beside the study file"
         allowed = "allowed: builtin:pydoc-qa, or a path relative to the study file"
         yield Issue(("data", "train"), f"{message} ({allowed})")
+    yield from _missing_script(data, folder)
     recorded = _text_at(data, "baseline", "recorded")
     if recorded and not _is_file(folder / recorded):
         message = f"there is no file {recorded} beside the study file"
         yield Issue(("baseline", "recorded"), f"{message} (allowed: a path relative to it)")
+
+
+def _missing_script(data: Mapping[str, object], folder: Path) -> Iterator[Issue]:
+    """The file that a command hands to an interpreter."""
+    engine = data.get("engine")
+    try:
+        command = CommandEngine.model_validate(engine) if isinstance(engine, dict) else None
+    except ValidationError:
+        return
+    script = command.script if command else None
+    if script and not _is_file(folder / script):
+        message = f"there is no file {script} beside the study file"
+        allowed = "allowed: a script relative to it, as the command runs in its folder"
+        yield Issue(("engine", "command"), f"{message} ({allowed})")
 
 
 def _text_at(data: Mapping[str, object], section: str, key: str) -> str | None:

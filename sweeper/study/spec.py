@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, PrivateAttr, field_serializer, model_validator
 
 from sweeper.study.checks import issues_between_sections
+from sweeper.study.engine import CommandEngine, EngineForm
 from sweeper.study.hyperparameters import (
     Changes,
     Hyperparameters,
@@ -52,15 +53,24 @@ class StudySpec(Section):
     seed: Annotated[int, Whole(0)] = Field(
         0, description="Seed of the split, the sampler and every trial without its own."
     )
-    model: Annotated[str, Source(("tiny", "untrained"), "a directory, or a hub name")] = Field(
-        description="The base: builtin:tiny, builtin:untrained, a directory, or a hub name."
+    model: Annotated[str, Source(("tiny", "untrained"), "a directory, or a hub name")] | None = (
+        Field(
+            None,
+            description="The base: builtin:tiny, builtin:untrained, a directory, or a hub name; "
+            "left out where the engine is a command.",
+        )
     )
-    data: DataSpec = Field(description="The corpus and how it is split.")
+    data: DataSpec | None = Field(
+        None,
+        description="The corpus and how it is split; left out where the engine is a command.",
+    )
     evaluate: EvaluateSpec = Field(
         EvaluateSpec(), description="The one way in which every trial is judged."
     )
     budget: BudgetSpec = Field(description="What the study and each trial may spend.")
-    engine: Literal["auto", "peft"] = Field("auto", description="What trains a trial.")
+    engine: Annotated[Literal["auto", "peft"] | CommandEngine, EngineForm()] = Field(
+        "auto", description="What trains a trial: auto, peft, or a command of your own."
+    )
     baseline: BaselineSpec = Field(BaselineSpec(), description="The run to beat.")
     space: Annotated[dict[str, Dimension], SearchSpace()] = Field(
         default_factory=dict,
@@ -129,6 +139,17 @@ class StudySpec(Section):
         """
         changed = with_changes(self.baseline.hyperparameters, changes)
         return changed if changed.seed is not None else with_changes(changed, {"seed": self.seed})
+
+    @property
+    def command(self) -> CommandEngine | None:
+        """The user's own training command, where that is the engine."""
+        return self.engine if isinstance(self.engine, CommandEngine) else None
+
+    @property
+    def base_and_data(self) -> tuple[str, DataSpec]:
+        """The base and the corpus; every engine but a command has both."""
+        assert self.model is not None and self.data is not None, "checked when the file was read"
+        return self.model, self.data
 
     @property
     def recorded_path(self) -> Path | None:

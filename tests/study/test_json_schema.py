@@ -49,7 +49,7 @@ def test_is_json_and_names_its_dialect() -> None:
     assert json.loads(json.dumps(SCHEMA, allow_nan=False)) == SCHEMA
     assert SCHEMA["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert set(SCHEMA["properties"]) == set(StudySpec.key_names())
-    assert set(SCHEMA["required"]) == {"name", "model", "data", "budget"}
+    assert set(SCHEMA["required"]) == {"name", "budget"}
 
 
 def test_every_property_is_described() -> None:
