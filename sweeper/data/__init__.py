@@ -10,12 +10,19 @@ from sweeper.data.entropy import unigram_entropy
 from sweeper.data.pydoc_qa import general_text
 from sweeper.data.split import Split, split_documents
 from sweeper.data.stream import Location, TokenStream
-from sweeper.data.tokens import LossOn, TokenizedDocuments, Tokenizer, tokenize_documents
+from sweeper.data.tokens import (
+    SEGMENT_TOKENS,
+    LossOn,
+    TokenizedDocuments,
+    Tokenizer,
+    tokenize_documents,
+)
 
 __all__ = [
     "BUILTIN_CORPORA",
     "FORMATS",
     "IGNORED_TARGET",
+    "SEGMENT_TOKENS",
     "Blocks",
     "Corpus",
     "Document",

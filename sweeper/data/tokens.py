@@ -14,6 +14,9 @@ from sweeper.errors import DataError
 
 LossOn = Literal["all", "answers"]
 
+SEGMENT_TOKENS = 1024
+"""Longer documents are cut when a run is trained, so that a single one cannot fill many steps."""
+
 _PIECE_CHARACTERS = 65_536
 """A tokenizer's memory grows with its longest input, so long documents go in pieces."""
 _BATCH_CHARACTERS = 1_048_576

@@ -14,7 +14,14 @@ from pathlib import Path
 import torch
 from torch.nn.functional import cross_entropy
 
-from sweeper.data import Corpus, TokenStream, read_corpus, tokenize_documents, training_blocks
+from sweeper.data import (
+    SEGMENT_TOKENS,
+    Corpus,
+    TokenStream,
+    read_corpus,
+    tokenize_documents,
+    training_blocks,
+)
 from sweeper.errors import BaseError
 from sweeper.models.base import Base, find_base, is_builtin, load_tokenizer
 from sweeper.models.tiny import POSITIONS, SHAPE, new_tiny_model, write_tiny_tokenizer
@@ -136,7 +143,7 @@ def _pretrain(model: torch.nn.Module, base: Base, steps: int, report: Report) ->
     tokenized = tokenize_documents(
         documents,
         tokenizer.tokenizer,
-        segment_tokens=1024,
+        segment_tokens=SEGMENT_TOKENS,
         end_of_text_id=tokenizer.end_of_text_id,
     )
     stream = TokenStream(tokenized, seed=SEED)

@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from sweeper.data import (
+    SEGMENT_TOKENS,
     Blocks,
     Corpus,
     Split,
@@ -23,8 +24,6 @@ from sweeper.study import DataSpec, EvaluateSpec
 from sweeper.training.device import Device
 from sweeper.training.peft_engine import PeftEngine
 from sweeper.training.pretrain import Report, prepare_base
-
-SEGMENT_TOKENS = 1024  # longer documents are cut, so that a single one cannot fill many steps
 
 
 @dataclass(frozen=True)
