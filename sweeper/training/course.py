@@ -31,7 +31,7 @@ class Course:
     def of(cls, hyperparameters: Hyperparameters, tokens: int, every_tokens: int) -> Course:
         """The course of a recipe over a budget of tokens."""
         return cls(
-            max(tokens // hyperparameters.block_size, 1),
+            hyperparameters.blocks_within(tokens),
             hyperparameters.block_size,
             hyperparameters.effective_batch,
             every_tokens,
