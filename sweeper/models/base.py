@@ -102,10 +102,23 @@ def find_base(source: str, study_folder: Path) -> Base:
     Raises:
         BaseError: Nothing is there, or what is there is not a usable model.
     """
+    folder = local_folder(source, study_folder)
+    return _checked(Base(source, _download(source) if folder is None else folder))
+
+
+def local_folder(source: str, study_folder: Path) -> Path | None:
+    """Where a base that is not built in lies on this machine, or should.
+
+    Returns:
+        A directory, which may be missing if the source is written like a path; None for a hub
+        name that is not in the cache.
+
+    Raises:
+        BaseError: The source can be neither.
+    """
     path = study_folder / Path(source).expanduser()
     looks_like_path = source.startswith((".", "/", "~")) or source.endswith("/")
-    folder = path if path.is_dir() or looks_like_path else _hub_folder(source)
-    return _checked(Base(source, folder))
+    return path if path.is_dir() or looks_like_path else _hub_folder(source)
 
 
 def _checked(base: Base) -> Base:
@@ -137,7 +150,7 @@ def _checked(base: Base) -> Base:
     return base
 
 
-def _hub_folder(name: str) -> Path:
+def _hub_folder(name: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
@@ -149,7 +162,7 @@ def _hub_folder(name: str) -> Path:
             "(allowed: builtin:tiny, a directory, a hub name such as gpt2)"
         ) from error
     except LocalEntryNotFoundError:
-        return _download(name)
+        return None
 
 
 def _download(name: str) -> Path:

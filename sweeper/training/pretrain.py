@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +13,6 @@ from torch.nn.functional import cross_entropy
 
 from sweeper.data import (
     SEGMENT_TOKENS,
-    Corpus,
     TokenStream,
     read_corpus,
     tokenize_documents,
@@ -24,35 +20,18 @@ from sweeper.data import (
 )
 from sweeper.errors import BaseError
 from sweeper.models.base import Base, find_base, is_builtin, load_tokenizer
-from sweeper.models.tiny import POSITIONS, SHAPE, new_tiny_model, write_tiny_tokenizer
-from sweeper.study import Hyperparameters
+from sweeper.models.embedded import (
+    GENERAL_TEXT,
+    RECIPE,
+    SEED,
+    embedded_folder,
+    pretraining_steps,
+)
+from sweeper.models.tiny import new_tiny_model, write_tiny_tokenizer
 from sweeper.study.schedule import learning_rate_at
 from sweeper.training.device import quiet_libraries, seed_everything
 
-GENERAL_TEXT = "builtin:python-reference"
-SEED = 0
-# Full fine-tuning of 1 M weights on 0.2 M tokens, some eight epochs: further
-# steps lower the training loss and no longer that of other text.
-RECIPE = Hyperparameters(
-    block_size=POSITIONS,
-    batch_size=8,
-    learning_rate=3e-3,
-    schedule="cosine",
-    warmup=50,
-    weight_decay=0.1,
-    clip_norm=1.0,
-)
-STEPS = 700
-
 Report = Callable[[str, int, int], None]  # what is done, how far, of how much
-
-
-def cache_folder() -> Path:
-    """Where bases are kept: `SWEEPER_CACHE`, else `sweeper` in the user's cache."""
-    if own := os.environ.get("SWEEPER_CACHE"):
-        return Path(own)
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "sweeper"
 
 
 def prepare_base(source: str, study_folder: Path, report: Report) -> Base:
@@ -69,12 +48,12 @@ def prepare_base(source: str, study_folder: Path, report: Report) -> Base:
     if not is_builtin(source):
         return find_base(source, study_folder)
     corpus = read_corpus(GENERAL_TEXT, study_folder)
-    folder = _cached(source, corpus)
+    folder = embedded_folder(source, corpus.fingerprint)
     if not folder.is_dir():
         quiet_libraries()
         with _locked(folder):
             if not folder.is_dir():
-                _make(folder, [d.text for d in corpus.documents], _steps_of(source), report)
+                _make(folder, [d.text for d in corpus.documents], pretraining_steps(source), report)
     return Base(source, folder)
 
 
@@ -86,25 +65,8 @@ def find_cached_base(source: str, study_folder: Path) -> Base | None:
     """
     if not is_builtin(source):
         return find_base(source, study_folder)
-    folder = _cached(source, read_corpus(GENERAL_TEXT, study_folder))
+    folder = embedded_folder(source, read_corpus(GENERAL_TEXT, study_folder).fingerprint)
     return Base(source, folder) if folder.is_dir() else None
-
-
-def _cached(source: str, corpus: Corpus) -> Path:
-    """Where an embedded base is kept: by everything that it is made from."""
-    steps = _steps_of(source)
-    identity = json.dumps([SHAPE, RECIPE.model_dump(), steps, SEED, corpus.fingerprint])
-    key = hashlib.sha256(identity.encode()).hexdigest()[:16]
-    return cache_folder() / "bases" / f"{source.removeprefix('builtin:')}-{key}"
-
-
-def _steps_of(source: str) -> int:
-    steps = {"builtin:tiny": STEPS, "builtin:untrained": 0}.get(source)
-    if steps is None:
-        raise BaseError(
-            f"model: {source} is not built in (allowed: builtin:tiny, builtin:untrained)"
-        )
-    return steps
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from sweeper.errors import BaseError
 from sweeper.models.base import load_model, load_tokenizer
 from sweeper.models.tiny import END_OF_TEXT, LAYERS, VOCABULARY, WIDTH, new_tiny_model
-from sweeper.training.pretrain import cache_folder, find_cached_base, prepare_base
+from sweeper.training.pretrain import find_cached_base, prepare_base
 
 UNTRAINED = "builtin:untrained"
 
@@ -104,23 +104,12 @@ def test_read_only_cache_says_what_to_set(tmp_path: Path, monkeypatch: pytest.Mo
         prepare_base(UNTRAINED, tmp_path, silent)
 
 
-def test_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("SWEEPER_CACHE", "/own")
-    assert cache_folder() == Path("/own")
-    monkeypatch.delenv("SWEEPER_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", "/xdg")
-    assert cache_folder() == Path("/xdg/sweeper")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert cache_folder() == tmp_path / ".cache" / "sweeper"
-
-
 def test_pretraining_starts_from_the_untrained_base_and_says_how_far_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     untrained = prepare_base(UNTRAINED, tmp_path, silent)
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path))
-    monkeypatch.setattr("sweeper.training.pretrain.STEPS", 2)
+    monkeypatch.setattr("sweeper.models.embedded.STEPS", 2)
     said: list[tuple[str, int, int]] = []
     base = prepare_base("builtin:tiny", tmp_path, lambda *words: said.append(words))
     assert [(done, total) for _, done, total in said] == [(1, 2), (2, 2)]
