@@ -1,0 +1,88 @@
+"""What happened, how sure, what to do first: three to six sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from sweeper.curves import Finding, FindingKind
+from sweeper.diagnosis import phrases
+from sweeper.diagnosis.case import Case
+from sweeper.diagnosis.cause import Cause, Verdict
+from sweeper.diagnosis.diagnosis import Recommendation
+from sweeper.diagnosis.excursion import SERIES_WORDS, losses_of, rises_in
+from sweeper.diagnosis.stuck import is_tentative
+
+_MOST_EVENTS = 3
+
+
+def summarise(
+    case: Case, causes: Sequence[Cause], recommendations: Sequence[Recommendation]
+) -> tuple[str, ...]:
+    """The whole diagnosis in some sentences; plainly so for a healthy run."""
+    if not case.findings:
+        return (*_course(case), "Nothing is wrong with this run: no finding of any kind.")
+    return (
+        *_course(case),
+        *_events(case),
+        *_best_cause(causes),
+        *_first_thing(recommendations),
+    )
+
+
+def _course(case: Case) -> Iterator[str]:
+    """From where to where the loss went."""
+    for name, series in losses_of(case.curve).items():
+        if len(series) < 2:
+            continue
+        first, last = float(series.values[0]), float(series.values[-1])
+        best = int(series.values.argmin())
+        lowest = ""
+        if series.values[best] < last:
+            lowest = (
+                f"; the lowest was {phrases.loss(float(series.values[best]))} at step "
+                f"{int(series.steps[best]):,}"
+            )
+        yield (
+            f"The {SERIES_WORDS[name]} loss went from {phrases.loss(first)} at step "
+            f"{int(series.steps[0]):,} to {phrases.loss(last)} at step "
+            f"{int(series.steps[-1]):,}{lowest}."
+        )
+        return
+    yield f"The log holds {phrases.plural(len(case.curve), 'point')}: too few to judge."
+
+
+def _events(case: Case) -> Iterator[str]:
+    largest = sorted(case.findings, key=lambda f: -abs(f.severity))[:_MOST_EVENTS]
+    for finding in sorted(largest, key=lambda finding: finding.start_step):
+        yield _event(case, finding)
+    if len(case.findings) > _MOST_EVENTS:
+        yield f"{len(case.findings) - _MOST_EVENTS:,} more findings are listed below."
+
+
+def _event(case: Case, finding: Finding) -> str:
+    if finding.kind is FindingKind.SPIKE:
+        seen = rises_in(losses_of(case.curve), finding)
+        above = any(rise.is_above_start for rise in seen)
+        height = max((rise.height for rise in seen), default=finding.severity)
+        place = ", above the starting loss," if above else ""
+        end = "and came back" if finding.recovered else "and did not come back"
+        return f"It jumped by {height:.2f} nats at step {finding.start_step:,}{place} {end}."
+    if finding.kind is FindingKind.PLATEAU:
+        doubt = " (tentative: few points)" if is_tentative(case, finding) else ""
+        return f"It has been flat since step {finding.start_step:,}{doubt}."
+    words = phrases.finding_words(finding)
+    return f"{words[0].upper()}{words[1:]}: {finding.evidence.rstrip('.')}."
+
+
+def _best_cause(causes: Sequence[Cause]) -> Iterator[str]:
+    supported = [cause for cause in causes if cause.verdict is Verdict.SUPPORTED]
+    if not supported:
+        yield "No cause is supported by what was given."
+        return
+    best = max(supported, key=lambda cause: cause.confidence)
+    yield f"Most likely: {best.rule.title} ({100 * best.confidence:.0f} % sure)."
+
+
+def _first_thing(recommendations: Sequence[Recommendation]) -> Iterator[str]:
+    if recommendations:
+        yield f"First thing to do: {recommendations[0].advice.title}."
