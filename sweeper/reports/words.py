@@ -37,6 +37,12 @@ def clean(text: object, limit: int | None = None) -> str:
     return line if limit is None or len(line) <= limit else line[: limit - 1].rstrip() + "…"
 
 
+def clean_code(text: str) -> str:
+    """Code that cannot steer a terminal or turn the reading direction; its lines stay."""
+    plain = _ESCAPE_SEQUENCE.sub("", text)
+    return "\n".join("".join(map(_harmless, line)) for line in plain.split("\n")).strip()
+
+
 def _harmless(character: str) -> str:
     if character.isspace():
         return " "

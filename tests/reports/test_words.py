@@ -111,3 +111,7 @@ def test_every_stop_reason_has_words_without_underscores() -> None:
 
 def test_a_study_file_with_a_blank_is_one_word_of_a_command() -> None:
     assert words.shell_word("my study.yaml") == "'my study.yaml'"
+
+
+def test_code_keeps_its_lines_and_spaces_but_steers_nothing() -> None:
+    assert words.clean_code("a  \\\n  b\x1b[2J\r\n\x07c\u202e\n") == "a  \\\n  b \nc"

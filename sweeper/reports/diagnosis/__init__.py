@@ -1,0 +1,1 @@
+"""How a diagnosis is shown: Markdown, HTML, JSON, a figure, the terminal. No torch, no Optuna."""
