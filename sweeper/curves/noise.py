@@ -56,3 +56,19 @@ def residual_sigma(x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
     slope, intercept = theil_sen(x, y)
     residuals = y - (slope * x + intercept)
     return float(MAD_TO_SIGMA * np.median(np.abs(residuals - np.median(residuals))))
+
+
+def rising_sigma(values: Sequence[float] | NDArray[np.float64]) -> float:
+    """Standard deviation of a series from its rises alone.
+
+    Noise rises as often as it falls, a loss that is being learned mostly falls:
+    the upper quartile of the differences tells the noise and not the descent.
+
+    Args:
+        values: Finite values in order. Fewer than three give 0.
+    """
+    if len(values) < 3:
+        return 0.0
+    quartile = float(np.quantile(np.diff(np.asarray(values, dtype=np.float64)), 0.75))
+    # Of a normal distribution's differences: 0.6745 times the root of two, in sigmas.
+    return max(quartile, 0.0) / (0.6745 * float(np.sqrt(2)))

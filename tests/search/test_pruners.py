@@ -79,7 +79,9 @@ def test_the_settings_are_the_detectors() -> None:
     small = [1.0, 1.0, 1.1, 1.1, 1.1, 1.1]
 
     assert optimized(SpikePruner(), small) == [None]
-    assert optimized(SpikePruner(settings=SpikeSettings(nats=0.05)), small) == [4]
+    assert optimized(
+        SpikePruner(settings=SpikeSettings(few_nats=0.05, few_relative=0.05)), small
+    ) == [4]
 
 
 def test_reports_count_in_the_order_of_their_steps() -> None:

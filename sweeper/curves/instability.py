@@ -1,0 +1,151 @@
+"""Spikes and divergence of a finished curve.
+
+The detectors of `sweeper.curves.spike` judge a point by its past, as a live
+pruner must. A finished curve also tells what came after: whether a jump stands
+out from the noise on both sides of it, and whether the loss came back.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeper.curves.curve import Curve
+from sweeper.curves.finding import Finding, FindingKind
+from sweeper.curves.noise import difference_sigma, rising_sigma
+from sweeper.curves.series import Series
+from sweeper.curves.spike import ClimbDetector, Excursion, SpikeDetector, SpikeSettings
+
+_NEIGHBOURS = 16  # points on either side of a jump that tell the noise around it
+_MIN_NEIGHBOURS = 4
+_SINGLE_SIGMAS = 12.0  # a single high point is mostly a hard batch
+_LASTING_POINTS = 3  # fewer above the level at the end may still come back
+_BLOCKS = 160  # a climb is slow: medians of so many stretches show it
+
+
+def find_spikes(curve: Curve) -> list[Finding]:
+    """Every spike of the training loss, and of the validation loss where training saw none.
+
+    A rise of the validation loss alone counts only if it came back: one that
+    stays while training goes on is overfitting, or another validation set.
+    """
+    train, val = Series.of(curve, "train_loss"), Series.of(curve, "val_loss")
+    found = _confirmed(train)
+    alone = [
+        spike
+        for spike in _confirmed(val)
+        if (spike.recovered or not len(train)) and not _overlaps(spike, found, val)
+    ]
+    return sorted([*found, *alone], key=lambda spike: spike.start_step)
+
+
+def _confirmed(series: Series) -> list[Finding]:
+    detector = SpikeDetector()
+    detector.extend(series)
+    return [detector.finding(s) for s in detector.excursions if _stands_out(s, series)]
+
+
+def _stands_out(spike: Excursion, series: Series) -> bool:
+    """Whether a jump is more than what the points on either side of it do as well.
+
+    A single high point among many is a hard batch: it takes more to be a spike
+    than points that stay up, because it did no harm to the weights.
+    """
+    before = series.values[series.steps < spike.start_step][-_NEIGHBOURS:]
+    after = series.values[series.steps >= spike.end_step][:_NEIGHBOURS]
+    if not spike.recovered:
+        after = after[:0]
+    if len(before) + len(after) < _MIN_NEIGHBOURS:
+        return True
+    sigma = max(_noise(before), _noise(after))
+    settings = SpikeSettings()
+    if _num_raised(spike, series, before, sigma) >= _LASTING_POINTS:
+        return spike.height > settings.sigmas * sigma
+    base = abs(spike.peak - spike.height)
+    return spike.height > max(
+        _SINGLE_SIGMAS * sigma, settings.few_relative * base, settings.few_nats
+    )
+
+
+def _num_raised(spike: Excursion, series: Series, before: NDArray[np.float64], sigma: float) -> int:
+    """Points from the onset on that stay clearly above what was before it."""
+    later = series.values[series.steps >= spike.start_step]
+    level = float(np.median(before)) if len(before) else spike.level
+    margin = max(SpikeSettings().recovered_sigmas * sigma, 0.2 * spike.height)
+    is_low = later <= level + margin
+    return int(np.argmax(is_low)) if is_low.any() else len(later)
+
+
+def _noise(values: NDArray[np.float64]) -> float:
+    """Of few points: a falling loss is not noisy for its fall alone."""
+    return min(difference_sigma(values), rising_sigma(values))
+
+
+def _overlaps(spike: Finding, others: Sequence[Finding], series: Series) -> bool:
+    """Whether another spike lies in the same stretch, as coarsely as the series can tell."""
+    earlier = series.steps[series.steps < spike.start_step]
+    first = int(earlier[-1]) if len(earlier) else spike.start_step
+    return any(other.start_step <= spike.end_step and other.end_step >= first for other in others)
+
+
+def find_divergence(curve: Curve) -> Finding | None:
+    """A rise that the curve does not come back from.
+
+    Either a spike that is still high at the end (above the starting loss, at
+    half its height, or ending in no number at all), or a slow climb over the
+    best level.
+    """
+    for name in ("train_loss", "val_loss"):
+        series = Series.of(curve, name)
+        if len(series):
+            return _lasting_spike(curve, series, name) or _climb(series)
+    return None
+
+
+def _lasting_spike(curve: Curve, series: Series, name: str) -> Finding | None:
+    detector = SpikeDetector()
+    detector.extend(series)
+    spike = detector.open
+    if spike is None or not _stands_out(spike, series):
+        return None
+    end = float(np.median(series.values[-_LASTING_POINTS:]))
+    start = detector.starting_loss or 0.0
+    base = spike.peak - spike.height
+    broken = any(
+        not math.isfinite(getattr(point, name))
+        for point in curve
+        if point.step >= spike.start_step and getattr(point, name) is not None
+    )
+    is_high = end > start or end - base > 0.5 * spike.height
+    if not broken and not (is_high and spike.num_points >= _LASTING_POINTS):
+        return None
+    tail = ", then no number" if broken else ""
+    return Finding(
+        kind=FindingKind.DIVERGENCE,
+        start_step=spike.start_step,
+        end_step=int(series.steps[-1]),
+        severity=max(end - base, 0.0),
+        recovered=False,
+        evidence=(
+            f"{name.replace('_', ' ')} left {base:.4f} at step {spike.start_step} and stands"
+            f" at {end:.4f} at the end{tail} (peak {spike.peak:.4f}, start {start:.4f})"
+        ),
+        numbers={
+            "rise_nats": end - base,
+            "best": base,
+            "last": end,
+            "peak": spike.peak,
+            "starting_loss": start,
+        },
+    )
+
+
+def _climb(series: Series) -> Finding | None:
+    detector = ClimbDetector()
+    blocks = series.blocks(_BLOCKS)
+    for step, value in zip(blocks.steps.tolist(), blocks.values.tolist(), strict=True):
+        detector.update(step, step, value)
+    return next(iter(detector.findings()), None)
