@@ -33,19 +33,22 @@ class RunConfig:
     `schedule`, `warmup`, `warmup_start_factor`, `floor_factor`, `weight_decay`, `clip_norm`,
     `rank`, `alpha`, `dropout`, `target_modules`, `train_also`, `precision`, `seed`) and, beyond
     them, `total_steps`, `vocab_size`, `pretrained` (bool), `num_heads`, `num_layers`,
-    `hidden_size`, `trained_parameters`, `num_epochs`, `eval_steps`, `save_steps`. A key that is
-    missing is unknown; a `clip_norm` of None is known to be off.
+    `hidden_size`, `trained_parameters`, `num_epochs`, `eval_steps`, `save_steps`, `optimizer`. A
+    key that is missing is unknown; a `clip_norm` of None is known to be off. A run elsewhere may
+    have what ours cannot: a `precision` of fp16, `target_modules` of all-linear.
 
     Attributes:
         values: What is known.
         origins: For each key of `values`, where it is from: `run.yaml:3`, `--config`, `log`,
             `weights`, `checkpoint names`.
         ignored: Keys of the given configuration that mean nothing here.
+        notes: Where two sources disagree, and what could not be read, a sentence each.
     """
 
     values: Mapping[str, object] = field(default_factory=dict)
     origins: Mapping[str, str] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def get(self, name: str) -> object:
         """The value, or None where it is unknown (or known to be off)."""
