@@ -30,6 +30,9 @@ class LogOptions:
     run: str | None = None
 
 
+GUESS_ALL = LogOptions()
+
+
 @dataclass(frozen=True)
 class ColumnUse:
     """How one column was understood.

@@ -1,0 +1,149 @@
+"""The numbers in a table's cells, with an error that names the place where one is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sweeper.errors import LogError
+from sweeper.logs.lines import COUNTED
+from sweeper.logs.log import LogOptions
+from sweeper.logs.roles import Role
+from sweeper.logs.table import Table, pick_rows
+from sweeper.logs.values import ALLOWED, Cell, finds_decimal_commas, number, whole_numbers
+
+_TIMES = ("seconds", "step_seconds")
+_NATS_PER_BIT = math.log(2)
+_MAX_LISTED = 3
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """One column's numbers, None where nothing was logged."""
+
+    values: list[float | None]
+
+    def pick(self, rows: NDArray[np.int64]) -> list[float | None]:
+        """Some of them, in the order of `rows`."""
+        if len(rows) == len(self.values) and bool((rows == np.arange(len(rows))).all()):
+            return self.values
+        return [self.values[row] for row in rows.tolist()]
+
+
+def read_steps(
+    source: str, table: Table, found: Sequence[Role]
+) -> tuple[Table, NDArray[np.float64], list[str]]:
+    """The step of each row, and the table without the rows that have none.
+
+    Raises:
+        LogError: A step is no whole number.
+    """
+    if not found:
+        return _count_steps(table)
+    cells = list(table.columns[found[0].name])
+    for other in found[1:]:
+        cells = [
+            b if a is None or a == "" else a
+            for a, b in zip(cells, table.columns[other.name], strict=True)
+        ]
+    values = column_numbers(source, table, found[0].name, cells, commas=False)
+    if None in values:
+        table, values, notes = _drop_without_step(table, values)
+    else:
+        notes = []
+    steps = np.array(values, dtype=np.float64)
+    whole = np.isfinite(steps)
+    whole[whole] = steps[whole] == np.floor(steps[whole])
+    if not whole.all():
+        row = int(np.flatnonzero(~whole)[0])
+        raise LogError(
+            f"{source}:{table.lines[row]}: {found[0].name} is {values[row]}, not a whole step "
+            "(allowed: whole numbers; --column step=NAME picks another column)"
+        )
+    return table, steps, notes
+
+
+def _count_steps(table: Table) -> tuple[Table, NDArray[np.float64], list[str]]:
+    counted = table.columns.get(COUNTED)
+    if counted is not None:
+        return table, np.array(counted, dtype=np.float64), []
+    note = "no column is a step: rows were counted from 1 (--column step=NAME picks one)"
+    return table, np.arange(1.0, len(table) + 1), [note]
+
+
+def _drop_without_step(
+    table: Table, values: Sequence[float | None]
+) -> tuple[Table, list[float | None], list[str]]:
+    missing = [table.lines[row] for row, value in enumerate(values) if value is None]
+    kept = [row for row, value in enumerate(values) if value is not None]
+    listed = ", ".join(map(str, missing[:_MAX_LISTED]))
+    more = f" and {len(missing) - _MAX_LISTED} more" if len(missing) > _MAX_LISTED else ""
+    note = f"rows without a step were left out (line {listed}{more})"
+    return pick_rows(table, kept), [values[row] for row in kept], [note]
+
+
+def read_numbers(
+    source: str,
+    table: Table,
+    roles: Mapping[str, tuple[Role, ...]],
+    options: LogOptions,
+    into: dict[str, Numbers],
+) -> None:
+    """Read the chosen column of every role that is no step and no time.
+
+    Raises:
+        LogError: A cell is no number.
+    """
+    commas = decimal_commas(table, roles)
+    for role, found in roles.items():
+        if role == "step" or role in _TIMES:
+            continue
+        cells = table.columns[found[0].name]
+        values = column_numbers(source, table, found[0].name, cells, commas=commas, role=role)
+        if options.units.get(role) == "bits":
+            values = [None if value is None else value * _NATS_PER_BIT for value in values]
+        into[role] = Numbers(values)
+
+
+def decimal_commas(table: Table, roles: Mapping[str, tuple[Role, ...]]) -> bool:
+    """Whether this table parts decimals by commas."""
+    verdicts = [
+        finds_decimal_commas(table.columns[each.name])
+        for role, found in roles.items()
+        if role not in ("step", "tokens")
+        for each in found[:1]
+    ]
+    return True in verdicts and False not in verdicts
+
+
+def column_numbers(
+    source: str,
+    table: Table,
+    name: str,
+    cells: Sequence[Cell],
+    *,
+    commas: bool,
+    role: str = "step",
+) -> list[float | None]:
+    """The numbers of one column.
+
+    Raises:
+        LogError: A cell is no number.
+    """
+    plain = whole_numbers(cells) if not commas else None
+    if plain is not None:
+        return plain
+    values: list[float | None] = []
+    for row, cell in enumerate(cells):
+        try:
+            values.append(number(cell, comma_is_decimal=commas))
+        except ValueError as error:
+            raise LogError(
+                f"{source}:{table.lines[row]}: {name} is {cell!r}, not a number (allowed: "
+                f"{ALLOWED}; --column {role}=NAME picks another column)"
+            ) from error
+    return values

@@ -1,0 +1,90 @@
+"""CSV, TSV and their kin: which delimiter, which header, and the rows as columns."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from sweeper.errors import LogError
+from sweeper.logs.names import meaning_of
+from sweeper.logs.table import Table
+from sweeper.logs.values import Cell
+
+_DELIMITERS = (",", "\t", ";", "|")
+_NAMES = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
+
+
+def find_delimiter(text: str) -> str | None:
+    """The delimiter of a table with a header; None where the text is no such table."""
+    header = next((line for line in text[:65536].split("\n") if line.strip()), "")
+    best, most = None, 0
+    for delimiter in _DELIMITERS:
+        names = _split(header, delimiter)
+        known = sum(meaning_of(name) is not None for name in names)
+        if known > most and not any(_is_number(name) for name in names):
+            best, most = delimiter, known
+    if best is not None and (most > 1 or len(_split(header, best)) == 1):
+        return best
+    return best if best is not None and _is_table(text, best) else None
+
+
+def _is_table(text: str, delimiter: str) -> bool:
+    lines = [line for line in text[:65536].split("\n")[:20] if line.strip()]
+    widths = {len(_split(line, delimiter)) for line in lines[: max(len(lines) - 1, 2)]}
+    return len(widths) == 1 and widths != {1}
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    return next(csv.reader([line], delimiter=delimiter), [])
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
+    """Read a table with a header.
+
+    Raises:
+        LogError: It is damaged, or has no rows.
+    """
+    used = delimiter or ","
+    reader = csv.reader(io.StringIO(text), delimiter=used, skipinitialspace=True)
+    try:
+        header = next((row for row in reader if any(cell.strip() for cell in row)), [])
+        lines: list[int] = []
+        rows: list[list[str]] = []
+        for row in reader:
+            if row:
+                lines.append(reader.line_num)
+                rows.append(row)
+    except csv.Error as error:
+        raise LogError(f"{source}:{reader.line_num}: not {_NAMES[used]} ({error})") from error
+    names = [name.strip() for name in header]
+    notes: list[str] = []
+    if rows and len(rows[-1]) < len(names) and not text.endswith("\n"):
+        notes.append(f"line {lines[-1]}: cut off while being written, left out")
+        rows.pop()
+        lines.pop()
+    if not rows:
+        raise LogError(
+            f"{source}: a header without rows; its columns are {', '.join(names) or 'none'} "
+            "(allowed: at least one row with a loss)"
+        )
+    return Table(_NAMES[used], lines, _columns(names, rows), notes=tuple(notes))
+
+
+def _columns(names: Sequence[str], rows: list[list[str]]) -> dict[str, list[Cell]]:
+    width = len(names)
+    if set(map(len, rows)) != {width}:
+        rows = [row[:width] + [""] * (width - len(row)) for row in rows]
+    columns: dict[str, list[Cell]] = {}
+    for name, cells in zip(names, zip(*rows, strict=True), strict=True):
+        if name and name not in columns:
+            columns[name] = list(cells)
+    return columns

@@ -1,0 +1,143 @@
+"""Reads a log while it is being written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from sweeper.curves import Point
+from sweeper.logs.lines import COUNTED, LineReader
+from sweeper.logs.log import GUESS_ALL, LogOptions
+from sweeper.logs.names import CUMULATIVE, RUNNING_MEAN
+from sweeper.logs.roles import Role, assign_roles, check_options
+from sweeper.logs.text_table import compile_pattern
+from sweeper.logs.times import SECONDS_PER, guess_unit
+from sweeper.logs.values import Cell, number
+
+_FLOATS = ("train_loss", "val_loss", "learning_rate", "grad_norm", "loss_scale", "epoch")
+
+
+class LiveReader:
+    """Turns what a run prints into points, as it comes.
+
+    The same step may come twice with different fields. Chatter is passed over and never raises.
+    """
+
+    def __init__(self, options: LogOptions = GUESS_ALL) -> None:
+        """Raises LogError where an option is wrong."""
+        check_options(options)
+        self._options = options
+        pattern = compile_pattern(options.pattern) if options.pattern is not None else None
+        self._lines = LineReader(pattern)
+        self._rest = ""
+        self._shapes: dict[tuple[str, ...], Mapping[str, tuple[Role, ...]]] = {}
+        self._ranks: dict[str, int] = {}
+        self._clock: tuple[int, float] | None = None
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """Hyperparameters that were printed so far."""
+        return self._lines.settings
+
+    def feed(self, text: str) -> list[Point]:
+        """The points of the lines that are whole now."""
+        whole = (self._rest + text).replace("\r\n", "\n")
+        if whole.endswith("\r"):  # perhaps half of a line's end
+            whole, held = whole[:-1], "\r"
+        else:
+            held = ""
+        lines = whole.replace("\r", "\n").split("\n")
+        self._rest = lines.pop() + held
+        return [point for line in lines if (point := self._read(line))]
+
+    def close(self) -> list[Point]:
+        """The points of a last line that no newline ends."""
+        rest, self._rest = self._rest, ""
+        return [point for line in rest.split("\r") if (point := self._read(line))]
+
+    def _read(self, line: str) -> Point | None:
+        record = self._lines.read(line)
+        return self._point(record) if record is not None else None
+
+    def _point(self, record: Mapping[str, Cell]) -> Point | None:
+        roles = self._roles(tuple(record))
+        values = {role: self._number(record, found[0]) for role, found in roles.items()}
+        step = values.get("step")
+        if step is None:
+            step = _float(record.get(COUNTED))
+        if step is None or step != step or abs(step) >= 2**53:
+            return None
+        floats = {name: values[name] for name in _FLOATS if values.get(name) is not None}
+        times = self._times(int(step), record, roles)
+        if not floats and not times:
+            return None
+        return Point(int(step), int(values.get("tokens") or 0), **floats, **times)
+
+    def _roles(self, names: tuple[str, ...]) -> Mapping[str, tuple[Role, ...]]:
+        if names not in self._shapes:
+            there = {name: name for name in names}
+            asked = {role: name for role, name in self._options.columns.items() if name in there}
+            counts = {name: 1 for name in names if name != COUNTED}
+            options = LogOptions(columns=asked)
+            self._shapes[names] = assign_roles("", counts, options)
+        return {
+            role: found
+            for role, found in self._shapes[names].items()
+            if role != "train_loss" or self._is_plainest(found[0])
+        }
+
+    def _is_plainest(self, role: Role) -> bool:
+        """Whether no plainer name of this role was met: a mean over many steps gives way."""
+        best = min(self._ranks.get(role.meaning.role, role.meaning.rank), role.meaning.rank)
+        self._ranks[role.meaning.role] = best
+        return role.meaning.rank == best
+
+    def _number(self, record: Mapping[str, Cell], role: Role) -> float | None:
+        if role.meaning.role in ("seconds", "step_seconds"):
+            return None
+        return _float(record.get(role.name))
+
+    def _times(
+        self, step: int, record: Mapping[str, Cell], roles: Mapping[str, tuple[Role, ...]]
+    ) -> dict[str, float]:
+        times: dict[str, float] = {}
+        for found in (roles.get("step_seconds", ()), roles.get("seconds", ())):
+            for role in found[:1]:
+                self._time(times, step, role, _float(record.get(role.name)))
+        return times
+
+    def _time(self, times: dict[str, float], step: int, role: Role, value: float | None) -> None:
+        if value is None or value != value:
+            return
+        unit = self._unit(role, value, step)
+        if "steps/" in unit:
+            seconds = (60 if unit == "steps/min" else 1) / value if value > 0 else 0.0
+            times.update({"step_seconds": seconds} if seconds > 0 else {})
+        elif unit in SECONDS_PER and role.meaning.reading == CUMULATIVE:
+            self._advance(times, step, value * SECONDS_PER[unit])
+            times["seconds"] = value * SECONDS_PER[unit]
+        elif unit in SECONDS_PER and role.meaning.reading == RUNNING_MEAN:
+            self._advance(times, step, value * SECONDS_PER[unit] * step)
+        elif unit in SECONDS_PER:
+            times.setdefault("step_seconds", value * SECONDS_PER[unit])
+
+    def _unit(self, role: Role, value: float, step: int) -> str:
+        if role.meaning.role in self._options.units:
+            return self._options.units[role.meaning.role]
+        if role.name in self._lines.units:
+            return "s"
+        one = np.array([value])
+        return role.meaning.unit or guess_unit(one, np.array([float(step)]), "")
+
+    def _advance(self, times: dict[str, float], step: int, seconds: float) -> None:
+        before, self._clock = self._clock, (step, seconds)
+        if before is not None and step > before[0] and seconds > before[1]:
+            times.setdefault("step_seconds", (seconds - before[1]) / (step - before[0]))
+
+
+def _float(cell: Cell) -> float | None:
+    try:
+        return number(cell)
+    except ValueError:
+        return None

@@ -1,0 +1,79 @@
+"""Numbers as logs write them: `6e-4`, `nan`, `null`, `1,000`, `1.234,5`, `10k`, `512.3ms`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+Cell = str | float | None
+"""What stands in one place of a log, before anybody has read a number into it."""
+
+NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-", "--", "<na>", "undefined"})
+ALLOWED = "a number, nan, inf, or nothing at all"
+
+_THOUSANDS_COMMA = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_THOUSANDS_DOT = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+_DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+_SUFFIXED = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([kKMGBT%])")
+_SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "%": 1.0}
+
+
+def whole_numbers(cells: Sequence[Cell]) -> list[float | None] | None:
+    """All cells at once where they are plain numbers; None where any needs a closer look."""
+    try:
+        return list(map(float, cells))  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return None
+
+
+def number(cell: Cell, *, comma_is_decimal: bool = False) -> float | None:
+    """The number in a cell, None where nothing was logged.
+
+    Args:
+        cell: As the log has it.
+        comma_is_decimal: Whether `1,234` is a little more than one.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    if cell is None:
+        return None
+    if not isinstance(cell, str):
+        return float(cell)
+    text = cell.strip().strip("'\"")
+    if text.lower() in NOT_LOGGED:
+        return None
+    if comma_is_decimal and (_THOUSANDS_DOT.fullmatch(text) or _DECIMAL_COMMA.fullmatch(text)):
+        return float(text.replace(".", "").replace(",", "."))
+    try:
+        return float(text)
+    except ValueError:
+        return _written_number(text)
+
+
+def _written_number(text: str) -> float:
+    if _THOUSANDS_COMMA.fullmatch(text):
+        return float(text.replace(",", ""))
+    if match := _SUFFIXED.fullmatch(text):
+        return float(match[1]) * _SUFFIXES[match[2]]
+    raise ValueError(text)
+
+
+def finds_decimal_commas(cells: Iterable[Cell]) -> bool | None:
+    """Whether a table's commas part decimals.
+
+    Returns:
+        None where the cells do not tell: `1,234` alone could be either.
+    """
+    decided: bool | None = None
+    for cell in cells:
+        if not isinstance(cell, str) or not ("," in cell or "." in cell):
+            continue
+        text = cell.strip()
+        if "." in text and not _THOUSANDS_DOT.fullmatch(text):
+            return False  # a decimal point, which no table mixes with decimal commas
+        if "," not in text:
+            continue
+        if not _THOUSANDS_COMMA.fullmatch(text) or text.lstrip("+-").startswith("0"):
+            decided = True
+    return decided
