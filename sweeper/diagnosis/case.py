@@ -217,6 +217,7 @@ class Case:
         model: The base.
         is_trial: Whether the log is a sweeper trial, whose batches are known exactly.
         checkpoint_steps: Step and file name of every checkpoint that was found.
+        notes: What was given and is used only in part, a sentence each.
     """
 
     log: Log
@@ -226,6 +227,7 @@ class Case:
     model: ModelFacts | None = None
     is_trial: bool = False
     checkpoint_steps: Sequence[tuple[int, str]] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def curve(self) -> Curve:
