@@ -14,6 +14,7 @@ from sweeper.diagnosis.case import Case, RunConfig
 from sweeper.diagnosis.diagnosis import ProposedTest, Recommendation
 from sweeper.diagnosis.excursion import RISING_KINDS, SERIES_WORDS, losses_of, rises_in
 from sweeper.diagnosis.outlook import Outlook, predict_unchanged
+from sweeper.diagnosis.spelling import variable_text
 from sweeper.study import Hyperparameters
 from sweeper.study.engine import DEFAULT_VARIABLES
 
@@ -101,24 +102,12 @@ def _command_line(
         name: case.config.get(name) for name in _ALWAYS_SHOWN if case.config.is_known(name)
     } | dict(change)
     if case.is_trial and command is None:
-        settings = [f"--set {name}={shlex.quote(_plain(v))}" for name, v in values.items()]
+        settings = [f"--set {name}={shlex.quote(variable_text(v))}" for name, v in values.items()]
         return " ".join(["sweeper train", *settings, f"--steps {num_steps}"])
     told = {DEFAULT_VARIABLES["total_steps"]: str(num_steps)}
-    told |= {DEFAULT_VARIABLES[name]: _plain(value) for name, value in values.items()}
+    told |= {DEFAULT_VARIABLES[name]: variable_text(value) for name, value in values.items()}
     words = [f"{name}={shlex.quote(value)}" for name, value in told.items()]
     return " ".join([*words, command or _USUAL_SCRIPT])
-
-
-def _plain(value: object) -> str:
-    """A value as a script reads it from a variable."""
-    if value is None:
-        return "null"
-    if isinstance(value, float) and 0 < abs(value) < 1e-3:
-        mantissa, exponent = f"{value:.6e}".split("e")
-        return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value)
 
 
 def _expected(case: Case, chosen: Recommendation, outlook: Outlook | None, horizon: int) -> str:

@@ -1,0 +1,86 @@
+"""What a planned study and its trials may spend, and how often they are evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweeper.diagnosis.case import Case
+from sweeper.diagnosis.plan.baseline import PlannedBaseline
+from sweeper.diagnosis.plan.ground import Ground
+from sweeper.diagnosis.plan.hypotheses import PlannedHypothesis
+from sweeper.study import Hyperparameters, with_changes
+from sweeper.study.quantities import LARGEST_TOKENS
+
+STAND_IN_TOKENS = 240_000  # a minute or two for a trial on a laptop
+SEARCHED_TRIALS = 12
+_RUNGS = 12
+_FEWEST_RUNGS, _MOST_RUNGS = 4, 60
+
+
+@dataclass(frozen=True)
+class PlannedBudget:
+    """Tokens, trials and rungs.
+
+    Attributes:
+        tokens_per_trial: Of one trial.
+        trials: In all.
+        every_tokens: Between evaluations.
+        basis: Where the tokens are from, a sentence.
+    """
+
+    tokens_per_trial: int
+    trials: int
+    every_tokens: int
+    basis: str
+
+
+def plan_budget(
+    case: Case,
+    baseline: PlannedBaseline,
+    hypotheses: Sequence[PlannedHypothesis],
+    ground: Ground,
+) -> PlannedBudget:
+    """The run's own length in tokens; less where a base of ours stands in."""
+    steps, whose = _steps(case)
+    per_step = case.config.tokens_per_step or baseline.hyperparameters.tokens_per_step
+    full = max(steps * per_step, 1)
+    basis = f"{whose} {steps:,} steps of {per_step:,} tokens"
+    if ground.model_stands_in and full > STAND_IN_TOKENS:
+        basis += f" make {full:,}; less here, for the base only stands in"
+        full = STAND_IN_TOKENS
+    recipes = [baseline.hyperparameters, *_changed(baseline.hyperparameters, hypotheses)]
+    least = max(recipe.tokens_per_step for recipe in recipes)
+    if full < least:
+        basis += "; raised to one step of the longest"
+    tokens = min(max(full, least), LARGEST_TOKENS)
+    return PlannedBudget(
+        tokens_per_trial=tokens,
+        trials=1 + len(hypotheses) + SEARCHED_TRIALS,
+        every_tokens=_every_tokens(case, per_step, tokens),
+        basis=basis,
+    )
+
+
+def _steps(case: Case) -> tuple[int, str]:
+    total = case.config.number("total_steps")
+    if total is not None and total >= 1:
+        return int(total), "the run's"
+    last = max((point.step for point in case.curve), default=0)
+    return max(last, 1), "the log's"
+
+
+def _changed(
+    start: Hyperparameters, hypotheses: Sequence[PlannedHypothesis]
+) -> list[Hyperparameters]:
+    return [with_changes(start, hypothesis.change) for hypothesis in hypotheses]
+
+
+def _every_tokens(case: Case, per_step: int, tokens: int) -> int:
+    """The run's own interval where it makes a fair number of rungs, else a twelfth of a trial."""
+    interval = case.config.number("eval_steps")
+    if interval is not None and interval >= 1:
+        own = int(interval) * per_step
+        if _FEWEST_RUNGS <= tokens // own <= _MOST_RUNGS:
+            return own
+    return max(int(float(f"{tokens / _RUNGS:.1e}")), 1)
