@@ -146,7 +146,7 @@ def show_plain(axis: Axis) -> None:
 
 
 def _plain_tick(value: float) -> str:
-    if 0.01 <= abs(value) < 10_000:
+    if value == 0 or 0.01 <= abs(value) < 10_000:
         return f"{value:g}"
     return f"{value:.0e}".replace("e-0", "e-").replace("e+0", "e+")
 

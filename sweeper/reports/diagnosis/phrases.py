@@ -43,6 +43,8 @@ def size_words(finding: Finding) -> str:
         return words.ABSENT
     if finding.kind is FindingKind.THROUGHPUT_DROP:
         return f"{words.ratio(finding.severity)} step time"
+    if finding.kind is FindingKind.PLATEAU:
+        return f"gains only {finding.severity:.2g} nats"
     return f"{finding.severity:.3g} nats"
 
 
