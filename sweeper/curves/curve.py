@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,18 @@ class Curve:
         pairs = [(p.tokens, getattr(p, name)) for p in self.points if getattr(p, name) is not None]
         tokens = np.array([pair[0] for pair in pairs], dtype=np.int64)
         return tokens, np.array([pair[1] for pair in pairs], dtype=np.float64)
+
+    def over_steps(self, name: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """As `series`, with the steps in place of the tokens; computed once for each name."""
+        if name not in self._over_steps:
+            pairs = [(p.step, v) for p in self.points if (v := getattr(p, name)) is not None]
+            steps = np.array([step for step, _ in pairs], dtype=np.int64)
+            self._over_steps[name] = steps, np.array([v for _, v in pairs], dtype=np.float64)
+        return self._over_steps[name]
+
+    @cached_property
+    def _over_steps(self) -> dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        return {}
 
     def evaluations(self) -> tuple[Point, ...]:
         """The points at which the validation set was evaluated."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,26 +28,41 @@ _LASTING_POINTS = 3  # fewer above the level at the end may still come back
 _BLOCKS = 160  # a climb is slow: medians of so many stretches show it
 
 
-def find_spikes(curve: Curve) -> list[Finding]:
-    """Every spike of the training loss, and of the validation loss where training saw none.
+def find_instability(curve: Curve) -> list[Finding]:
+    """Every spike of a finished curve, and the divergence that it may end in.
 
     A rise of the validation loss alone counts only if it came back: one that
     stays while training goes on is overfitting, or another validation set.
     """
-    train, val = Series.of(curve, "train_loss"), Series.of(curve, "val_loss")
-    found = _confirmed(train)
-    alone = [
+    train, val = _Watched.of(curve, "train_loss"), _Watched.of(curve, "val_loss")
+    spikes = train.findings()
+    spikes += [
         spike
-        for spike in _confirmed(val)
-        if (spike.recovered or not len(train)) and not _overlaps(spike, found, val)
+        for spike in val.findings()
+        if (spike.recovered or not len(train.series)) and not _overlaps(spike, spikes, val.series)
     ]
-    return sorted([*found, *alone], key=lambda spike: spike.start_step)
+    leading = train if len(train.series) else val
+    divergence = _lasting_spike(curve, leading) or _climb(leading.series)
+    return [*spikes, *([divergence] if divergence else [])]
 
 
-def _confirmed(series: Series) -> list[Finding]:
-    detector = SpikeDetector()
-    detector.extend(series)
-    return [detector.finding(s) for s in detector.excursions if _stands_out(s, series)]
+@dataclass(frozen=True)
+class _Watched:
+    """One loss, and the detector that has seen all of it."""
+
+    name: str
+    series: Series
+    detector: SpikeDetector
+
+    @classmethod
+    def of(cls, curve: Curve, name: str) -> Self:
+        series, detector = Series.of(curve, name), SpikeDetector()
+        detector.extend(series)
+        return cls(name, series, detector)
+
+    def findings(self) -> list[Finding]:
+        spikes = self.detector.excursions
+        return [self.detector.finding(s) for s in spikes if _stands_out(s, self.series)]
 
 
 def _stands_out(spike: Excursion, series: Series) -> bool:
@@ -91,23 +108,9 @@ def _overlaps(spike: Finding, others: Sequence[Finding], series: Series) -> bool
     return any(other.start_step <= spike.end_step and other.end_step >= first for other in others)
 
 
-def find_divergence(curve: Curve) -> Finding | None:
-    """A rise that the curve does not come back from.
-
-    Either a spike that is still high at the end (above the starting loss, at
-    half its height, or ending in no number at all), or a slow climb over the
-    best level.
-    """
-    for name in ("train_loss", "val_loss"):
-        series = Series.of(curve, name)
-        if len(series):
-            return _lasting_spike(curve, series, name) or _climb(series)
-    return None
-
-
-def _lasting_spike(curve: Curve, series: Series, name: str) -> Finding | None:
-    detector = SpikeDetector()
-    detector.extend(series)
+def _lasting_spike(curve: Curve, watched: _Watched) -> Finding | None:
+    """A spike that is still high at the end: above the start, at half its height, or broken."""
+    name, series, detector = watched.name, watched.series, watched.detector
     spike = detector.open
     if spike is None or not _stands_out(spike, series):
         return None

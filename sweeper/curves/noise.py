@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +25,11 @@ def difference_sigma(values: Sequence[float] | NDArray[np.float64]) -> float:
     """
     if len(values) < 3:
         return 0.0
-    steps = np.diff(np.asarray(values, dtype=np.float64))
-    return float(MAD_TO_SIGMA * np.median(np.abs(steps - np.median(steps))) / np.sqrt(2))
+    # Lists: numpy's median costs more than the work itself on the few values of a window.
+    series: list[float] = np.asarray(values, dtype=np.float64).tolist()
+    steps = [after - before for before, after in pairwise(series)]
+    middle = statistics.median(steps)
+    return MAD_TO_SIGMA * statistics.median(abs(step - middle) for step in steps) / math.sqrt(2)
 
 
 def theil_sen(

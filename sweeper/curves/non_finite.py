@@ -12,6 +12,9 @@ _LOSSES = ("train_loss", "val_loss")
 _WATCHED = (*_LOSSES, "grad_norm")
 # So many broken gradients in a row are no longer the search for a loss scale.
 _LASTING = 3
+# A loss that is learned by heart comes down to 0.0000; one that falls there from above this was
+# no number, and was logged as zero.
+_ABRUPT_NATS = 0.1
 
 
 def find_non_finite(point: Point) -> Finding | None:
@@ -35,6 +38,8 @@ def find_lasting_non_finite(curve: Curve) -> Finding | None:
     """
     broken = [point for point in curve if _broken(point, _LOSSES)]
     name = _broken(broken[0], _LOSSES) if broken else None
+    if name is None and (masked := _masked(curve)):
+        return masked
     if name is None:
         broken = _lasting_gradients(curve.points)
         name = "grad_norm"
@@ -42,6 +47,30 @@ def find_lasting_non_finite(curve: Curve) -> Finding | None:
         return None
     after = [point for point in curve if point.step > broken[-1].step]
     return _finding(broken, name, recovered=any(map(_is_alive, after)))
+
+
+def _masked(curve: Curve) -> Finding | None:
+    """A training loss of exactly zero to the end: some trainers log NaN so."""
+    points = [point for point in curve if point.train_loss is not None]
+    zeros = len(points) - next(
+        (i for i in range(len(points), 0, -1) if points[i - 1].train_loss != 0), 0
+    )
+    before = points[-zeros - 1].train_loss if zeros < len(points) else None
+    if zeros < _LASTING or (before is not None and before < _ABRUPT_NATS):
+        return None
+    return Finding(
+        kind=FindingKind.NON_FINITE,
+        start_step=points[-zeros].step,
+        end_step=points[-1].step,
+        severity=0.0,
+        recovered=False,
+        evidence=(
+            f"train loss is exactly 0 from step {points[-zeros].step} on ({zeros} points"
+            f"{f', {before:.4f} before' if before is not None else ''}): no loss of text is, "
+            "but NaN is logged so"
+        ),
+        numbers={"num_points": zeros},
+    )
 
 
 def _lasting_gradients(points: Sequence[Point]) -> list[Point]:

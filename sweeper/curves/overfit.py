@@ -20,6 +20,7 @@ class OverfitSettings:
         loss_percent: Generalisation loss, the rise over the best evaluation in
             per cent, over two evaluations or more (GL_5 of Prechelt 1998,
             doi:10.1007/3-540-49430-8_3).
+        once_percent: The same, where only one evaluation came after the best.
         wide_percent: The same, after one evaluation, where the gap is wide.
         wide_gap: The gap is wide where training is below this fraction of
             validation: then a model knows its training text by heart.
@@ -27,6 +28,7 @@ class OverfitSettings:
     """
 
     loss_percent: float = 5.0
+    once_percent: float = 10.0
     wide_percent: float = 3.0
     wide_gap: float = 0.5
     sigmas: float = 3.0
@@ -48,7 +50,7 @@ def find_overfit(curve: Curve, settings: OverfitSettings | None = None) -> Findi
     if not train_now < train_then or rise <= settings.sigmas * _val_noise(val):
         return None
     is_wide = train_now < settings.wide_gap * last
-    is_turned = num_after >= 2 and percent > settings.loss_percent
+    is_turned = percent > (settings.loss_percent if num_after >= 2 else settings.once_percent)
     if not is_turned and not (is_wide and num_after and percent > settings.wide_percent):
         return None
     return Finding(

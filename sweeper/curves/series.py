@@ -26,9 +26,7 @@ class Series:
     @classmethod
     def of(cls, curve: Curve, name: str) -> Self:
         """The finite values of a field of `Point`, where it was recorded."""
-        pairs = [(p.step, getattr(p, name)) for p in curve if getattr(p, name) is not None]
-        steps = np.array([step for step, _ in pairs], dtype=np.int64)
-        values = np.array([value for _, value in pairs], dtype=np.float64)
+        steps, values = curve.over_steps(name)
         return cls(steps, values).where(np.isfinite(values))
 
     def __len__(self) -> int:

@@ -156,12 +156,12 @@ class SpikeDetector:
                 suspect = next(suspects, len(values))
 
     def _suspects(self, values: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Indices of values that rise over the lowest of the few before them as a spike must."""
+        """Indices of values that rise over the level of the few before as a spike must at least."""
         if len(values) <= LEVEL_POINTS:
             return np.arange(len(values))
-        before = sliding_window_view(values, LEVEL_POINTS)[:-1].min(axis=1)
-        rise = np.maximum(self._settings.relative * before, self._settings.nats)
-        late = np.flatnonzero(values[LEVEL_POINTS:] - before > rise) + LEVEL_POINTS
+        level = np.median(sliding_window_view(values, LEVEL_POINTS)[:-1], axis=1)
+        least = np.maximum(self._settings.relative * np.abs(level), self._settings.nats)
+        late = np.flatnonzero(values[LEVEL_POINTS:] - level > least) + LEVEL_POINTS
         return np.concatenate([np.arange(LEVEL_POINTS), late])
 
     def _judge(self, step: int, tokens: int, value: float) -> None:
