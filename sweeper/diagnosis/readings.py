@@ -1,0 +1,202 @@
+"""What rules read off a curve and a configuration, and no detector says."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweeper.curves import Curve, Finding, FindingKind
+from sweeper.curves.series import Series
+from sweeper.diagnosis.case import Case, RunConfig
+from sweeper.diagnosis.excursion import SERIES, Rise, rises
+from sweeper.diagnosis.rate import schedule_of, scheduled_rate
+
+# A first loss that was logged later than this says little about the start.
+_START_STEPS = 100
+# Trailing gradient norms that tell the usual one, and points before an onset that may foretell it.
+_GRADIENT_WINDOW = 32
+_PRECURSOR_POINTS = 5
+_RATE_SAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class Start:
+    """The first finite loss of a log.
+
+    Attributes:
+        step: Its step, at most 100.
+        loss: In nats; the training loss where there is one.
+    """
+
+    step: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class GradientJump:
+    """The gradient norm around an event.
+
+    Attributes:
+        usual: Median of the norms before it.
+        peak: Largest norm in it and in the five points before; infinite where one is no number.
+        peak_step: Its step.
+    """
+
+    usual: float
+    peak: float
+    peak_step: int
+
+    @property
+    def ratio(self) -> float:
+        """Peak over the usual norm."""
+        return self.peak / self.usual if self.usual > 0 else math.inf
+
+
+def start_of(curve: Curve) -> Start | None:
+    """The loss before training changed much; None where the log begins too late."""
+    for point in curve:
+        if point.step > _START_STEPS:
+            return None
+        for loss in (point.train_loss, point.val_loss):
+            if loss is not None and math.isfinite(loss):
+                return Start(point.step, loss)
+    return None
+
+
+def surges(case: Case) -> tuple[Finding, ...]:
+    """Spikes and divergences."""
+    return case.of_kind(FindingKind.SPIKE, FindingKind.DIVERGENCE)
+
+
+def main_surge(case: Case) -> Finding | None:
+    """The highest spike or divergence; the first of equals."""
+    return max(
+        surges(case),
+        key=lambda finding: finding.severity if math.isfinite(finding.severity) else 0.0,
+        default=None,
+    )
+
+
+def main_break(case: Case) -> Finding | None:
+    """The highest spike or divergence; where there is none, the first loss that is no number."""
+    return main_surge(case) or next(iter(case.of_kind(FindingKind.NON_FINITE)), None)
+
+
+def main_plateau(case: Case) -> Finding | None:
+    """The longest plateau."""
+    plateaus = case.of_kind(FindingKind.PLATEAU)
+    return max(plateaus, key=lambda finding: finding.end_step - finding.start_step, default=None)
+
+
+def previous_step(curve: Curve, step: int) -> int | None:
+    """The last step before one at which a finite loss was logged."""
+    for point in reversed(curve.points[: _index(curve, step)]):
+        losses = (point.train_loss, point.val_loss)
+        if any(loss is not None and math.isfinite(loss) for loss in losses):
+            return point.step
+    return None
+
+
+def rises_by_series(curve: Curve, finding: Finding) -> dict[str, Rise]:
+    """The spike in every series that can tell."""
+    return {rise.series: rise for rise in rises(curve, finding)}
+
+
+def gradients_are_placeholders(curve: Curve) -> bool:
+    """Whether the norms are all 0 while the loss moves: then nobody measured them."""
+    _, norms = curve.over_steps("grad_norm")
+    if not len(norms) or np.any(norms):  # NaN counts as a measurement
+        return False
+    return len(np.unique(Series.of(curve, "train_loss").values)) > 1
+
+
+def gradient_jump(curve: Curve, finding: Finding) -> GradientJump | None:
+    """The gradient norm at an event against the usual one; None where too few were logged."""
+    begin = _index(curve, finding.start_step)
+    end = _index(curve, finding.end_step + 1)
+    early = max(begin - _PRECURSOR_POINTS, 0)
+    usual = [
+        point.grad_norm
+        for point in curve.points[max(early - _GRADIENT_WINDOW, 0) : max(early, 1)]
+        if point.grad_norm is not None and math.isfinite(point.grad_norm)
+    ]
+    norms = [
+        (point.grad_norm if math.isfinite(point.grad_norm) else math.inf, point.step)
+        for point in curve.points[max(early, 1) : end]
+        if point.grad_norm is not None
+    ]
+    if not usual or not norms:
+        return None
+    peak, peak_step = max(norms, key=lambda norm: norm[0])
+    return GradientJump(float(np.median(usual)), peak, peak_step)
+
+
+def plateau_level(case: Case, plateau: Finding) -> float | None:
+    """The loss of a plateau in nats: of the validation set where there is one."""
+    level = plateau.numbers.get("level")
+    if level is not None and math.isfinite(level):
+        return level
+    for series in reversed(SERIES):
+        inside = Series.of(case.curve, series).between(plateau.start_step, plateau.end_step)
+        if len(inside):
+            return float(np.median(inside.values))
+    return None
+
+
+def epoch_steps(case: Case) -> float | None:
+    """Steps in one pass over the corpus: by the log's epochs, else by the corpus's size."""
+    for point in reversed(case.curve.points):
+        if point.epoch is not None and math.isfinite(point.epoch) and point.epoch > 0:
+            return point.step / point.epoch if point.step > 0 else None
+    per_step = case.config.tokens_per_step
+    if case.corpus is None or not per_step or not case.corpus.is_exact:
+        return None
+    return case.corpus.num_tokens / per_step
+
+
+def trains_adapter(config: RunConfig) -> bool | None:
+    """Whether a LoRA adapter is trained; None where nothing tells."""
+    known = any(config.get(name) is not None for name in ("rank", "alpha", "target_modules"))
+    return True if known else None
+
+
+def peak_rate(case: Case) -> float | None:
+    """The highest learning rate: as configured, else as logged."""
+    configured = case.config.number("learning_rate")
+    if configured is not None and 0 < configured < math.inf:
+        return configured
+    rates = Series.of(case.curve, "learning_rate").values
+    peak = float(np.max(rates, initial=0.0))
+    return peak if peak > 0 else None
+
+
+def summed_rate(case: Case, num_steps: int) -> float | None:
+    """The sum of the learning rates of the first steps.
+
+    It bounds how far Adam can have moved any one weight, but for rare gradients: a step is at most
+    about as long as the rate (Kingma & Ba 2015, arXiv:1412.6980, section 2.1).
+    """
+    if num_steps <= 0:
+        return None
+    if schedule_of(case.config) is not None:
+        steps = np.unique(np.linspace(0, num_steps - 1, min(num_steps, _RATE_SAMPLES)).astype(int))
+        rates = [scheduled_rate(case.config, int(step)) or 0.0 for step in steps]
+        return float(np.mean(rates)) * num_steps
+    logged = Series.of(case.curve, "learning_rate").between(0, num_steps)
+    if not len(logged) or logged.steps[-1] == 0:
+        return None
+    return float(np.sum(np.diff(logged.steps, prepend=0) * logged.values))
+
+
+def _index(curve: Curve, step: int) -> int:
+    """The place of the first point at or after a step."""
+    return bisect_left(curve.points, step, key=lambda point: point.step)
+
+
+def whole_number(config: RunConfig, name: str) -> int | None:
+    """A setting that counts something; None where it is unknown, or no count."""
+    value = config.number(name)
+    return int(value) if value is not None and 1 <= value < 1e15 else None
