@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from pydantic import ValidationError
 
 from sweeper.curves import Curve
+from sweeper.curves.series import Series
 from sweeper.diagnosis.case import Case, RunConfig
 from sweeper.study import Hyperparameters, warmup_steps
 from sweeper.study.schedule import learning_rate_at
@@ -45,8 +47,8 @@ def scheduled_rate(
 
 def logged_rate(curve: Curve, step: int) -> float | None:
     """The rate that the log shows at a step, or last before it."""
-    rates = [p.learning_rate for p in curve if p.learning_rate is not None and p.step <= step]
-    return rates[-1] if rates else None
+    rates = Series.of(curve, "learning_rate").between(-math.inf, step).values
+    return float(rates[-1]) if len(rates) else None
 
 
 def rate_at(case: Case, step: int) -> float | None:
