@@ -5,8 +5,8 @@ Depends on NumPy alone; a tokenizer is passed in.
 
 from sweeper.data.blocks import IGNORED_TARGET, Blocks, evaluation_blocks, training_blocks
 from sweeper.data.corpus import BUILTIN_CORPORA, FORMATS, read_corpus
-from sweeper.data.document import Corpus, Document
-from sweeper.data.entropy import unigram_entropy
+from sweeper.data.document import Corpus, Document, document_key
+from sweeper.data.entropy import bigram_entropy, unigram_entropy
 from sweeper.data.pydoc_qa import general_text
 from sweeper.data.split import Split, split_documents
 from sweeper.data.stream import Location, TokenStream
@@ -32,6 +32,8 @@ __all__ = [
     "TokenStream",
     "TokenizedDocuments",
     "Tokenizer",
+    "bigram_entropy",
+    "document_key",
     "evaluation_blocks",
     "general_text",
     "read_corpus",

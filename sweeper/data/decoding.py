@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-import codecs
 from dataclasses import dataclass
 
 from sweeper.errors import DataError
+from sweeper.files import find_encoding
 
-# UTF-32-LE begins with the mark of UTF-16-LE, so the longer marks come first.
-_BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),
-    (codecs.BOM_UTF32_BE, "utf-32-be"),
-    (codecs.BOM_UTF16_LE, "utf-16-le"),
-    (codecs.BOM_UTF16_BE, "utf-16-be"),
-)
-_SAMPLE_BYTES = 65_536
-# Western text in UTF-16 has a NUL in nearly every character and next to none on the other side.
-_MANY_NULS, _FEW_NULS = 0.4, 0.05
 _SURROGATE_ESCAPE = 0xDC00
 """`surrogateescape` decodes the stray byte 0xE9 to U+DCE9."""
 
@@ -40,7 +29,7 @@ def decode(raw: bytes, name: str) -> Decoded:
     Raises:
         DataError: The bytes are damaged or no text; with the first bad byte's offset.
     """
-    mark, encoding = _find_encoding(raw)
+    mark, encoding = find_encoding(raw)
     body = raw[len(mark) :]
     if encoding == "utf-8":
         text, warnings = _decode_utf8(body, name, len(mark))
@@ -49,20 +38,6 @@ def decode(raw: bytes, name: str) -> Decoded:
     # A byte order mark inside the text is the seam of files that were concatenated.
     text = text.replace("\ufeff", "").replace("\r\n", "\n").replace("\r", "\n")
     return Decoded(text, warnings)
-
-
-def _find_encoding(raw: bytes) -> tuple[bytes, str]:
-    for mark, encoding in _BYTE_ORDER_MARKS:
-        if raw.startswith(mark):
-            return mark, encoding
-    sample = raw[: min(len(raw), _SAMPLE_BYTES) // 2 * 2]
-    if sample:
-        even, odd = (sample[side::2].count(0) / (len(sample) / 2) for side in (0, 1))
-        if odd >= _MANY_NULS and even <= _FEW_NULS:
-            return b"", "utf-16-le"
-        if even >= _MANY_NULS and odd <= _FEW_NULS:
-            return b"", "utf-16-be"
-    return b"", "utf-8"
 
 
 def _decode_wide(body: bytes, encoding: str, name: str, mark_bytes: int) -> str:

@@ -59,3 +59,8 @@ def fingerprint_documents(documents: Iterable[Document]) -> str:
         digest.update(f"{len(text)} {document.answer_spans}\n".encode())
         digest.update(text)
     return digest.hexdigest()
+
+
+def document_key(document: Document) -> bytes:
+    """Equal for documents that are equal but for whitespace: SHA-256 of the words."""
+    return hashlib.sha256(" ".join(document.text.split()).encode("utf-8")).digest()

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeper.data.document import Document
+from sweeper.data.document import Document, document_key
 from sweeper.errors import DataError
 
 
@@ -61,8 +61,7 @@ def _drop_duplicates(documents: Sequence[Document]) -> dict[bytes, Document]:
     """Each text once, under the hash of its words; the first of equals stays."""
     distinct: dict[bytes, Document] = {}
     for document in documents:
-        words = " ".join(document.text.split())
-        distinct.setdefault(hashlib.sha256(words.encode("utf-8")).digest(), document)
+        distinct.setdefault(document_key(document), document)
     return distinct
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -118,6 +119,25 @@ class TokenStream:
             + within
             - int(layout.starts[slot]),
         )
+
+    def passages(self, start: int, count: int) -> Iterator[tuple[Location, int]]:
+        """The pieces of documents at positions `[start, start + count)`: where from, how long.
+
+        A piece ends with the end-of-text token behind it, where the range reaches that far.
+
+        Args:
+            start: Position in tokens since the stream began, 0 or more.
+            count: Number of tokens, 0 or more.
+        """
+        position = start
+        while position < start + count:
+            location = self.locate(position)
+            epoch, within = divmod(position, self.epoch_tokens)
+            starts = self._layout(epoch).starts
+            segment_end = int(starts[np.searchsorted(starts, within, side="right")])
+            length = min(segment_end - within, start + count - position)
+            yield location, length
+            position += length
 
     def _layout(self, epoch: int) -> _Layout:
         layout = self._layouts.get(epoch)

@@ -108,3 +108,22 @@ def test_places_and_seeds_below_zero_are_refused() -> None:
         TokenStream(tokenize("a"), seed=-1)
     with pytest.raises(ValueError, match="a position is 0 or more, not -1"):
         TokenStream(tokenize("a"), seed=0).locate(-1)
+
+
+@settings(deadline=None, derandomize=True)
+@given(texts, seeds, st.integers(0, 300), st.integers(0, 90))
+def test_passages_are_what_locating_every_token_says(
+    texts: list[str], seed: int, start: int, count: int
+) -> None:
+    stream = TokenStream(tokenize(*texts, segment_tokens=3), seed=seed)
+
+    passages = list(stream.passages(start, count))
+
+    each = [
+        (place.epoch, place.name, place.offset_tokens + n)
+        for place, length in passages
+        for n in range(length)
+    ]
+    places = [stream.locate(start + n) for n in range(count)]
+    assert each == [(place.epoch, place.name, place.offset_tokens) for place in places]
+    assert all(length > 0 for _, length in passages)
