@@ -17,6 +17,7 @@ from sweeper.reports.diagnosis.blocks import (
     Paragraph,
     Row,
     Table,
+    bullets,
 )
 
 _MOST_GROUPS = 10
@@ -247,8 +248,10 @@ def _logged_settings(settings: Mapping[str, object]) -> tuple[Block, ...]:
 
 
 def _config(config: RunConfig) -> tuple[Block, ...]:
+    notes = bullets(config.notes)
     if not config.values:
-        return (Paragraph("Nothing is known of the configuration; --config FILE tells it."),)
+        nothing = Paragraph("Nothing is known of the configuration; --config FILE tells it.")
+        return (nothing, *notes)
     rows = tuple(
         Row(
             (
@@ -261,8 +264,9 @@ def _config(config: RunConfig) -> tuple[Block, ...]:
     )
     table = Table(("configuration", "value", "from"), rows)
     if not config.ignored:
-        return (table,)
-    return (table, Paragraph(f"Keys that mean nothing here: {_listed(config.ignored)}."))
+        return (table, *notes)
+    ignored = Paragraph(f"Keys that mean nothing here: {_listed(config.ignored)}.")
+    return (table, *notes, ignored)
 
 
 def numbers(diagnosis: Diagnosis) -> tuple[Block, ...]:

@@ -136,6 +136,7 @@ CONFIG = RunConfig(
     values={"learning_rate": 1e-4, "schedule": "linear", "block_size": 256, "clip_norm": None},
     origins={"learning_rate": "run.yaml:2", "schedule": "run.yaml:3", "block_size": "--config"},
     ignored=("favourite_colour",),
+    notes=("block_size: 128 (log) gives way to 256 (--config)",),
 )
 CORPUS = CorpusFacts(
     source="answers.md",
@@ -320,7 +321,7 @@ def hostile(text: str) -> Diagnosis:
         case=Case(
             log=evil_log,
             findings=tuple(replace(finding, evidence=text) for finding in FINDINGS),
-            config=RunConfig({text: text}, {text: text}, (text,)),
+            config=RunConfig({text: text}, {text: text}, (text,), (text,)),
             corpus=corpus,
             model=replace(MODEL, source=text, weights_evidence=text, missing=(text,)),
         ),
