@@ -6,7 +6,8 @@ from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.cause import Cause, Verdict
 from sweeper.diagnosis.diagnosis import Diagnosis
 from sweeper.diagnosis.gap import gap_rows, read_gap, thin_rows
-from sweeper.diagnosis.last_good import find_last_good, judge_checkpoints
+from sweeper.diagnosis.keeping import judge_checkpoints
+from sweeper.diagnosis.last_good import find_last_good
 from sweeper.diagnosis.next_run import propose_test
 from sweeper.diagnosis.recommendations import recommend
 from sweeper.diagnosis.settings import settings_at_events

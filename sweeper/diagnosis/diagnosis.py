@@ -143,6 +143,7 @@ class ProposedTest:
         high: Upper end.
         basis: What the interval rests on.
         refuted_by: What outcome would refute the advice behind it.
+        remark: What to know before running it; empty where there is nothing.
     """
 
     command: str
@@ -151,6 +152,7 @@ class ProposedTest:
     high: float | None
     basis: str
     refuted_by: str
+    remark: str = ""
 
 
 @dataclass(frozen=True)

@@ -6,37 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sweeper.curves import Curve, Finding, FindingKind
+from sweeper.curves.series import Series
 from sweeper.curves.spike import LEVEL_POINTS
+from sweeper.diagnosis.case import Case
 
 SERIES = ("train_loss", "val_loss")
 SERIES_WORDS = {"train_loss": "training", "val_loss": "validation"}
+# A first loss that was logged later than this says nothing about the start.
+LATEST_START_STEP = 100
 RISING_KINDS = (FindingKind.SPIKE, FindingKind.DIVERGENCE)
-
-
-@dataclass(frozen=True)
-class Series:
-    """The finite values of one quantity, by step."""
-
-    steps: NDArray[np.int64]
-    values: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def between(self, first: float, last: float) -> Series:
-        """The points from one step to another, both included."""
-        low, high = np.searchsorted(self.steps, [first, last + 0.5])
-        return Series(self.steps[low:high], self.values[low:high])
-
-    def without(self, excluded: frozenset[int]) -> Series:
-        """The points at other steps than these."""
-        if not excluded:
-            return self
-        keep = ~np.isin(self.steps, np.array(sorted(excluded)))
-        return Series(self.steps[keep], self.values[keep])
 
 
 Losses = Mapping[str, Series]
@@ -44,16 +24,14 @@ Losses = Mapping[str, Series]
 
 def losses_of(curve: Curve) -> Losses:
     """Both losses where they are finite; read once, for curves may be long."""
-    return {name: series_of(curve, name) for name in SERIES}
+    return {name: Series.of(curve, name) for name in SERIES}
 
 
-def series_of(curve: Curve, name: str) -> Series:
-    """One quantity of a curve where it is finite."""
-    pairs = [(p.step, getattr(p, name)) for p in curve if getattr(p, name) is not None]
-    steps = np.array([step for step, _ in pairs], dtype=np.int64)
-    values = np.array([value for _, value in pairs], dtype=np.float64)
-    finite = np.isfinite(values)
-    return Series(steps[finite], values[finite])
+def without_steps(series: Series, excluded: frozenset[int]) -> Series:
+    """The points at other steps than these."""
+    if not excluded:
+        return series
+    return series.where(~np.isin(series.steps, np.array(sorted(excluded))))
 
 
 @dataclass(frozen=True)
@@ -68,9 +46,11 @@ class Rise:
         peak: The highest value of it.
         peak_step: Its step.
         start: The first value of the whole series.
+        start_step: Its step; a log that begins late does not show the starting loss.
         elevated_steps: Steps at which it stood at least halfway up.
-        after: The first value after them; None where the series ends in it.
+        after: The first value that is back down; None where the series ends before.
         after_step: Its step.
+        settled: Median of it and the next few.
     """
 
     series: str
@@ -80,34 +60,46 @@ class Rise:
     peak: float
     peak_step: int
     start: float
+    start_step: int
     elevated_steps: tuple[int, ...]
     after: float | None
     after_step: int | None
+    settled: float | None = None
+
+    @property
+    def base(self) -> float:
+        """What it rose from: the lower of level and last value, as the detector has it."""
+        return min(self.level, self.before)
 
     @property
     def height(self) -> float:
-        """Peak over the last value before it, in nats."""
-        return self.peak - self.before
+        """Peak over the base, in nats."""
+        return self.peak - self.base
 
     @property
     def is_above_start(self) -> bool:
         """Whether it lost more than training had gained."""
-        return self.peak > self.start
+        return self.shows_start and self.peak > self.start
+
+    @property
+    def shows_start(self) -> bool:
+        """Whether the log begins early enough to show the loss before training."""
+        return self.start_step <= LATEST_START_STEP
 
     @property
     def has_risen(self) -> bool:
         """Whether the series really took part: more than a twentieth above where it was."""
-        return self.height > 0.05 * abs(self.before)
+        return self.height > 0.05 * abs(self.base)
 
 
 def finite_points(curve: Curve, name: str) -> list[tuple[int, float]]:
     """Steps and values of one quantity where it is finite."""
-    series = series_of(curve, name)
+    series = Series.of(curve, name)
     return list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
 
 
 def rises(curve: Curve, finding: Finding) -> tuple[Rise, ...]:
-    """The spike in every series that has points before and inside it, training first."""
+    """The spike in every series that rose in it, training first."""
     return rises_in(losses_of(curve), finding)
 
 
@@ -124,19 +116,39 @@ def _rise(name: str, series: Series, finding: Finding) -> Rise | None:
         return None
     highest = int(np.argmax(inside.values))
     last, peak = float(before.values[-1]), float(inside.values[highest])
-    elevated = inside.steps[inside.values >= (last + peak) / 2]
-    later = series.between(elevated[-1] + 1, np.inf)
+    level = float(np.median(before.values[-LEVEL_POINTS:]))
+    base = min(last, level)
+    if peak <= base:
+        return None
+    elevated = inside.steps[inside.values >= (base + peak) / 2]
+    # The detector's last point of a spike is the first that is back down.
+    back = max(finding.end_step, elevated[-1] + 1) if finding.recovered else elevated[-1] + 1
+    later = series.between(back, np.inf)
     return Rise(
         series=name,
-        level=float(np.median(before.values[-LEVEL_POINTS:])),
+        level=level,
         before=last,
         before_step=int(before.steps[-1]),
         peak=peak,
         peak_step=int(inside.steps[highest]),
         start=float(series.values[0]),
+        start_step=int(series.steps[0]),
         elevated_steps=tuple(int(step) for step in elevated),
         after=float(later.values[0]) if len(later) else None,
         after_step=int(later.steps[0]) if len(later) else None,
+        settled=float(np.median(later.values[:LEVEL_POINTS])) if len(later) else None,
+    )
+
+
+def main_rises(case: Case) -> tuple[Finding, ...]:
+    """Every spike and divergence; a spike that a divergence begins with is one event with it."""
+    lasting = case.of_kind(FindingKind.DIVERGENCE)
+    return tuple(
+        finding
+        for finding in case.of_kind(*RISING_KINDS)
+        if finding in lasting
+        or finding.recovered
+        or not any(d.start_step <= finding.end_step for d in lasting)
     )
 
 

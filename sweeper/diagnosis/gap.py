@@ -9,10 +9,11 @@ import numpy as np
 
 from sweeper.curves import FindingKind
 from sweeper.curves.noise import difference_sigma, theil_sen
+from sweeper.curves.series import Series
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.diagnosis import GapRow
-from sweeper.diagnosis.excursion import Series, excluded_steps, losses_of
+from sweeper.diagnosis.excursion import excluded_steps, losses_of
 
 MAX_ROWS = 30
 _TRAIN_POINTS = 5  # logged training losses that stand for the one at an evaluation
@@ -69,10 +70,10 @@ def _sides(rows: Sequence[GapRow]) -> tuple[str, ...]:
     low, high = min(row.gap for row in rows), max(row.gap for row in rows)
     between = f"by {phrases.loss(abs(low))} to {phrases.loss(abs(high))} nats"
     if len(below) == len(rows):
-        share = max(row.gap / row.train_loss for row in rows if row.train_loss)
+        share = max(row.gap / row.val_loss for row in rows)
         return (
             f"Training loss is below validation loss in all {phrases.plural(len(rows), 'row')}, "
-            f"{between} (at most {100 * share:.1f} %).",
+            f"{between} (at most {100 * share:.1f} % of it).",
         )
     if not below:
         between = f"by {phrases.loss(abs(high))} to {phrases.loss(abs(low))} nats"
@@ -97,14 +98,17 @@ def _trend(rows: Sequence[GapRow]) -> tuple[str, ...]:
     slope, _ = theil_sen(x, y)
     change = float(slope * (x[-1] - x[0]))
     level = float(np.median([row.val_loss for row in trained]))
-    noise = 2 * difference_sigma(y) / math.sqrt(max(len(trained) / 4, 1))
+    # Three standard errors of a fitted line's rise over evenly spaced points.
+    noise = 3 * difference_sigma(y) * math.sqrt(12 / len(trained))
     first, last = trained[0], trained[-1]
     ends = (
         f"from {phrases.loss(first.gap)} at step {first.step:,} to {phrases.loss(last.gap)} at "
         f"step {last.step:,}"
     )
-    if abs(change) <= max(_MATTERS * abs(level), noise):
+    if abs(change) <= _MATTERS * abs(level):
         return (f"The gap is about constant: {ends}.",)
+    if abs(change) <= noise:
+        return (f"The gap has no trend beyond its scatter: {ends}.",)
     return (f"The gap {'grows' if change > 0 else 'shrinks'}, {ends}.",)
 
 

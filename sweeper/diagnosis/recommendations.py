@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sweeper.curves import FindingKind
 from sweeper.diagnosis import phrases
@@ -10,6 +11,8 @@ from sweeper.diagnosis.case import Case, Evidence
 from sweeper.diagnosis.cause import Advice, Cause, Verdict
 from sweeper.diagnosis.diagnosis import Recommendation
 from sweeper.diagnosis.excursion import losses_of, rises_in
+from sweeper.diagnosis.remedies import logged_gradients
+from sweeper.diagnosis.stuck import FEW_POINTS, plateau_points
 
 _LEAST_URGENT = 5
 _BLOWS = (FindingKind.SPIKE, FindingKind.DIVERGENCE, FindingKind.NON_FINITE)
@@ -57,14 +60,7 @@ def missing_evidence(case: Case) -> Iterator[Advice]:
     if not case.findings:
         return
     if Evidence.GRADIENTS not in case.evidence and case.of_kind(*_BLOWS):
-        yield Advice(
-            id="log-gradient-norms",
-            title="Log the gradient norm at every step, before clipping",
-            reason="without it nobody can tell an exploding gradient from damaged weights or a "
-            "fault of the evaluation",
-            refuted_by="the norm stays level before and at the next spike",
-            urgency=_LEAST_URGENT,
-        )
+        yield replace(logged_gradients(), urgency=_LEAST_URGENT)
     if Evidence.VALIDATION not in case.evidence:
         yield Advice(
             id="evaluate-on-held-out-text",
@@ -98,14 +94,13 @@ def _evaluation_noise(case: Case) -> Iterator[Advice]:
     plateaus = case.of_kind(FindingKind.PLATEAU)
     if not plateaus or Evidence.VALIDATION not in case.evidence:
         return
-    val = losses_of(case.curve)["val_loss"]
-    points = len(val.between(plateaus[0].start_step, plateaus[0].end_step))
-    if points <= 5:
+    name, points = plateau_points(case, plateaus[0])
+    if name == "val_loss" and len(points) <= FEW_POINTS:
         yield Advice(
             id="measure-evaluation-noise",
             title="Evaluate one checkpoint three times on other validation batches",
-            reason=f"the plateau rests on {phrases.plural(points, 'evaluation')}; if their scatter "
-            "is chance, it may be none",
+            reason=f"the plateau rests on {phrases.plural(len(points), 'evaluation')}; if their "
+            "scatter is chance, it may be none",
             refuted_by="the three results agree to the third decimal",
             urgency=_LEAST_URGENT - 1,
         )

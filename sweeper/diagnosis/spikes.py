@@ -12,11 +12,11 @@ from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.diagnosis import SpikeAnalysis
 from sweeper.diagnosis.excursion import (
-    RISING_KINDS,
     SERIES_WORDS,
     Losses,
     Rise,
     losses_of,
+    main_rises,
     rises_in,
 )
 
@@ -27,7 +27,7 @@ _FULL_RECOVERY = 0.05
 def analyse_spikes(case: Case) -> tuple[SpikeAnalysis, ...]:
     """Every spike and divergence, in the order of their steps."""
     losses = losses_of(case.curve)
-    return tuple(analyse_spike(finding, losses) for finding in case.of_kind(*RISING_KINDS))
+    return tuple(analyse_spike(finding, losses) for finding in main_rises(case))
 
 
 def analyse_spike(finding: Finding, losses: Losses) -> SpikeAnalysis:
@@ -46,7 +46,7 @@ def analyse_spike(finding: Finding, losses: Losses) -> SpikeAnalysis:
         _witnesses(losses, seen),
         _onset(finding, main),
         _duration(finding, main),
-        _recovery(finding, seen),
+        _recovery(finding, losses, seen),
     )
     previous = max(rise.before_step for rise in seen)
     return SpikeAnalysis(
@@ -86,22 +86,17 @@ def _sizes(losses: Losses, seen: tuple[Rise, ...]) -> Iterator[str]:
 
 
 def _share(rise: Rise) -> str:
-    if not rise.before:
+    if not rise.base:
         return ""
-    return f"{phrases.percent(rise.height / abs(rise.before))} of the loss before, "
+    return f"{phrases.percent(rise.height / abs(rise.base))} of the loss before, "
 
 
 def _sigmas(losses: Losses, rise: Rise) -> str:
-    before = losses[rise.series].between(-math.inf, rise.before_step).values
-    recent = before[-SpikeSettings().window :]
-    sigma = difference_sigma(recent) if len(recent) >= MIN_POINTS_FOR_SIGMA else 0.0
-    if sigma <= 0:
-        return (
-            ""
-            if len(recent) >= MIN_POINTS_FOR_SIGMA
-            else (f"; {phrases.plural(len(recent), 'point')} before it, too few to tell the noise")
-        )
-    return f"; {rise.height / sigma:.0f} times the noise ({phrases.loss(sigma)} nats)"
+    num_before = len(losses[rise.series].between(-math.inf, rise.before_step))
+    if num_before < MIN_POINTS_FOR_SIGMA:
+        return f"; {phrases.plural(num_before, 'point')} before it, too few to tell the noise"
+    sigma = _noise_before(losses, rise)
+    return f"; {rise.height / sigma:.0f} times the noise of {sigma:.3g} nats" if sigma > 0 else ""
 
 
 def _place(seen: tuple[Rise, ...]) -> str:
@@ -109,6 +104,11 @@ def _place(seen: tuple[Rise, ...]) -> str:
     above = [rise for rise in seen if rise.is_above_start]
     rise = max(above or seen, key=lambda rise: rise.height)
     numbers = f"{phrases.loss(rise.peak)} against {phrases.loss(rise.start)} at the start"
+    if not rise.shows_start:
+        return (
+            f"The log begins at step {rise.start_step:,}, so the starting loss is not known; its "
+            f"first loss is {phrases.loss(rise.start)}."
+        )
     if len(above) == 2:
         return (
             f"It stands above the starting loss ({numbers}) in training and validation alike. One "
@@ -132,6 +132,8 @@ def _witnesses(losses: Losses, seen: tuple[Rise, ...]) -> str:
         return (
             f"Only {SERIES_WORDS[seen[0].series]} loss can tell: {SERIES_WORDS[other]} loss {why}."
         )
+    if len(risen) == 2 and all(rise.is_above_start for rise in seen):
+        return ""  # said already
     if len(risen) == 2:
         return "Training and validation rose together, so it is no matter of one set of texts."
     who = SERIES_WORDS[(risen or list(seen))[0].series]
@@ -150,7 +152,7 @@ def _onset(finding: Finding, rise: Rise) -> str:
 
 
 def _duration(finding: Finding, rise: Rise) -> str:
-    if finding.kind is FindingKind.DIVERGENCE or rise.after_step is None:
+    if not finding.recovered or rise.after_step is None:
         return ""
     first, last = rise.elevated_steps[0], rise.elevated_steps[-1]
     longest = rise.after_step - rise.before_step
@@ -159,18 +161,18 @@ def _duration(finding: Finding, rise: Rise) -> str:
             f"Its duration is unresolved: somewhere in ({rise.before_step:,}, "
             f"{rise.after_step:,}), so less than {longest:,} steps."
         )
-    return (
-        f"It lasted between {phrases.plural(last - first + 1, 'step')} and "
-        f"{phrases.plural(max(longest - 1, last - first + 1), 'step')}."
-    )
+    least, most = last - first + 1, max(longest - 1, last - first + 1)
+    if least == most:
+        return f"It lasted {phrases.plural(most, 'step')}."
+    return f"It lasted between {least:,} and {most:,} steps."
 
 
-def _recovery(finding: Finding, seen: tuple[Rise, ...]) -> str:
+def _recovery(finding: Finding, losses: Losses, seen: tuple[Rise, ...]) -> str:
     """Full or partial, with the numbers before and after."""
     ended = [rise for rise in seen if rise.after is not None]
     if finding.recovered is False or not ended:
         return "The loss did not come back within this log."
-    rest = max((_rest(rise) / max(rise.height, 1e-12) for rise in ended), default=0.0)
+    is_full = all(_is_back(losses, rise) for rise in ended)
     numbers = phrases.joined(
         [
             f"{SERIES_WORDS[rise.series]} {phrases.loss(rise.after)} at step {rise.after_step:,} "
@@ -178,9 +180,18 @@ def _recovery(finding: Finding, seen: tuple[Rise, ...]) -> str:
             for rise in ended
         ]
     )
-    return f"Recovery: {'full' if rest <= _FULL_RECOVERY else 'partial'}, {numbers}."
+    return f"Recovery: {'full' if is_full else 'partial'}, {numbers}."
 
 
-def _rest(rise: Rise) -> float:
-    """How much of the rise is left at the first point after it."""
-    return (rise.after or 0.0) - rise.before
+def _is_back(losses: Losses, rise: Rise) -> bool:
+    """Whether the first values after it are where it rose from, within noise."""
+    values = [value for value in (rise.after, rise.settled) if value is not None]
+    near = max(_FULL_RECOVERY * rise.height, 3 * _noise_before(losses, rise))
+    return min(values) - rise.base <= near
+
+
+def _noise_before(losses: Losses, rise: Rise) -> float:
+    """Robust standard deviation just before it; 0 where too few points can tell."""
+    before = losses[rise.series].between(-math.inf, rise.before_step).values
+    recent = before[-SpikeSettings().window :]
+    return difference_sigma(recent) if len(recent) >= MIN_POINTS_FOR_SIGMA else 0.0

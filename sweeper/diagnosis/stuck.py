@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from sweeper.curves import Finding, FindingKind
+from sweeper.curves.series import Series
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.cause import Cause, Verdict
-from sweeper.diagnosis.excursion import Series, excluded_steps, losses_of
+from sweeper.diagnosis.excursion import excluded_steps, losses_of, without_steps
 
 FEW_POINTS = 5
 _STALLS = (FindingKind.PLATEAU, FindingKind.NEVER_LEARNED, FindingKind.WEIGHTS_NOT_UPDATING)
@@ -27,7 +28,7 @@ def plateau_points(case: Case, finding: Finding) -> tuple[str, Series]:
     losses = losses_of(case.curve)
     spiked = excluded_steps(case.findings, losses)
     for name in ("val_loss", "train_loss"):
-        points = losses[name].between(finding.start_step, finding.end_step).without(spiked)
+        points = without_steps(losses[name].between(finding.start_step, finding.end_step), spiked)
         if len(points) >= 2:
             break
     return name, points
@@ -66,8 +67,8 @@ def _reasons(causes: Sequence[Cause]) -> Iterator[str]:
     supported = [cause for cause in explaining if cause.verdict is Verdict.SUPPORTED]
     supported.sort(key=lambda cause: -cause.confidence)
     for cause in supported:
-        evidence = "; ".join(text.rstrip(".") for text in cause.decision.evidence)
-        yield f"{cause.rule.title} ({100 * cause.confidence:.0f} % sure): {evidence}."
+        evidence = " ".join(f"{text.rstrip('.')}." for text in cause.decision.evidence)
+        yield f"{cause.rule.title} ({100 * cause.confidence:.0f} % sure). {evidence}".rstrip()
     if not supported:
         yield "No cause of it is supported by what was given."
     open_ones = [cause.id for cause in explaining if cause.verdict is Verdict.UNTESTABLE]

@@ -9,10 +9,17 @@ from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.cause import Cause, Verdict
 from sweeper.diagnosis.diagnosis import Recommendation
-from sweeper.diagnosis.excursion import SERIES_WORDS, losses_of, rises_in
+from sweeper.diagnosis.excursion import (
+    RISING_KINDS,
+    SERIES_WORDS,
+    losses_of,
+    main_rises,
+    rises_in,
+)
 from sweeper.diagnosis.stuck import is_tentative
 
 _MOST_EVENTS = 3
+_LIKELY = 0.5  # confidence from which a cause is worth naming on a healthy run
 
 
 def summarise(
@@ -20,7 +27,12 @@ def summarise(
 ) -> tuple[str, ...]:
     """The whole diagnosis in some sentences; plainly so for a healthy run."""
     if not case.findings:
-        return (*_course(case), "Nothing is wrong with this run: no finding of any kind.")
+        return (
+            *_course(case),
+            "No spike, divergence, plateau, overfitting or loss of speed was found: the curve is "
+            "healthy.",
+            *_aside(causes, recommendations),
+        )
     return (
         *_course(case),
         *_events(case),
@@ -52,11 +64,14 @@ def _course(case: Case) -> Iterator[str]:
 
 
 def _events(case: Case) -> Iterator[str]:
-    largest = sorted(case.findings, key=lambda f: -abs(f.severity))[:_MOST_EVENTS]
+    rising = main_rises(case)
+    events = [f for f in case.findings if f.kind not in RISING_KINDS or f in rising]
+    shown = _MOST_EVENTS if len(events) <= _MOST_EVENTS else _MOST_EVENTS - 1
+    largest = sorted(events, key=lambda finding: -abs(finding.severity))[:shown]
     for finding in sorted(largest, key=lambda finding: finding.start_step):
         yield _event(case, finding)
-    if len(case.findings) > _MOST_EVENTS:
-        yield f"{len(case.findings) - _MOST_EVENTS:,} more findings are listed below."
+    if len(events) > shown:
+        yield f"{len(events) - shown:,} more findings are listed below."
 
 
 def _event(case: Case, finding: Finding) -> str:
@@ -81,6 +96,15 @@ def _best_cause(causes: Sequence[Cause]) -> Iterator[str]:
         return
     best = max(supported, key=lambda cause: cause.confidence)
     yield f"Most likely: {best.rule.title} ({100 * best.confidence:.0f} % sure)."
+
+
+def _aside(causes: Sequence[Cause], recommendations: Sequence[Recommendation]) -> Iterator[str]:
+    """What deserves a look although the curve shows no trouble."""
+    likely = [c for c in causes if c.verdict is Verdict.SUPPORTED and c.confidence >= _LIKELY]
+    if likely:
+        best = max(likely, key=lambda cause: cause.confidence)
+        yield (f"One suspicion remains: {best.rule.title} ({100 * best.confidence:.0f} % sure).")
+        yield from _first_thing(recommendations)
 
 
 def _first_thing(recommendations: Sequence[Recommendation]) -> Iterator[str]:

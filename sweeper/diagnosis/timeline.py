@@ -6,17 +6,18 @@ import bisect
 import math
 from collections.abc import Iterator, Sequence
 
-from sweeper.curves import FindingKind, Point
+from sweeper.curves import Finding, FindingKind, Point
 from sweeper.curves.noise import difference_sigma
 from sweeper.curves.spike import MIN_POINTS_FOR_SIGMA
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.diagnosis import TimelineRow
-from sweeper.diagnosis.excursion import RISING_KINDS, Losses, Rise, losses_of, rises_in
+from sweeper.diagnosis.excursion import RISING_KINDS, Losses, Rise, losses_of, main_rises, rises_in
 from sweeper.diagnosis.rate import logged_rate, scheduled_rate
 
 MAX_ROWS = 30
 # Smaller changes than this fraction of the loss are called flat.
 _FLAT = 0.005
+_NOISY = 0.02  # and so are changes within the noise, up to this fraction
 _STRETCHES = {
     FindingKind.PLATEAU: "plateau",
     FindingKind.OVERFIT: "overfitting",
@@ -32,13 +33,18 @@ def build_timeline(case: Case, max_rows: int = MAX_ROWS) -> tuple[TimelineRow, .
     """The rows, each with its change against the row shown before it."""
     losses = losses_of(case.curve)
     shown = choose_points(case, losses, max_rows)
-    spikes = [rise for f in case.of_kind(FindingKind.SPIKE) for rise in rises_in(losses, f)]
+    spikes = [
+        (finding, rise)
+        for finding in main_rises(case)
+        if finding.kind is FindingKind.SPIKE
+        for rise in rises_in(losses, finding)
+    ]
     series = losses["train_loss"].values
     noise = difference_sigma(series) if len(series) >= MIN_POINTS_FOR_SIGMA else 0.0
     rows = []
     for index, point in enumerate(shown):
         change = _change(shown[:index], point)
-        belongs = [f for f in case.findings if f.start_step <= point.step <= f.end_step]
+        belongs = [finding for finding in case.findings if covers(finding, point.step)]
         rows.append(
             TimelineRow(
                 step=point.step,
@@ -123,7 +129,7 @@ def _status(
     point: Point,
     change: float | None,
     noise: float,
-    spikes: Sequence[Rise],
+    spikes: Sequence[tuple[Finding, Rise]],
 ) -> str:
     losses = [v for v in (point.train_loss, point.val_loss) if v is not None]
     if not all(map(math.isfinite, losses)):
@@ -132,23 +138,31 @@ def _status(
     words = [spike or _movement(point, change, noise)]
     for finding in case.findings:
         word = _STRETCHES.get(finding.kind)
-        if word and finding.start_step <= point.step <= finding.end_step:
+        if word and covers(finding, point.step):
             words.append(word + (" begins" if point.step == finding.start_step else ""))
     return ", ".join(dict.fromkeys(words))
 
 
-def _spike_status(point: Point, spikes: Sequence[Rise]) -> str:
-    for rise in spikes:
-        if rise.elevated_steps[0] <= point.step <= rise.elevated_steps[-1]:
+def covers(finding: Finding, step: int) -> bool:
+    """Whether a step belongs to a finding; a change of speed begins after its first step."""
+    first = finding.start_step + (finding.kind is FindingKind.THROUGHPUT_DROP)
+    return first <= step <= finding.end_step
+
+
+def _spike_status(point: Point, spikes: Sequence[tuple[Finding, Rise]]) -> str:
+    for finding, rise in spikes:
+        if finding.start_step <= point.step <= rise.elevated_steps[-1]:
             return "spike, above the start" if rise.is_above_start else "spike"
-    return "recovered" if any(point.step == rise.after_step for rise in spikes) else ""
+        if rise.after_step is not None and finding.start_step <= point.step < rise.after_step:
+            return "coming back"
+    return "recovered" if any(point.step == rise.after_step for _, rise in spikes) else ""
 
 
 def _movement(point: Point, change: float | None, noise: float) -> str:
     if change is None:
         return "start"
     level = abs(point.train_loss if point.train_loss is not None else point.val_loss or 0.0)
-    flat = max(_FLAT * level, 2 * noise)
+    flat = max(_FLAT * level, min(2 * noise, _NOISY * level))
     if abs(change) <= flat:
         return "flat"
     if change < 0:
