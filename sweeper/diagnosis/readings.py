@@ -12,7 +12,8 @@ from sweeper.curves import Curve, Finding, FindingKind
 from sweeper.curves.series import Series
 from sweeper.diagnosis.case import Case, RunConfig
 from sweeper.diagnosis.excursion import SERIES, Rise, rises
-from sweeper.diagnosis.rate import schedule_of, scheduled_rate
+from sweeper.diagnosis.rate import schedule_of
+from sweeper.study.schedule import learning_rate_at
 
 # A first loss that was logged later than this says little about the start.
 _START_STEPS = 100
@@ -181,9 +182,11 @@ def summed_rate(case: Case, num_steps: int) -> float | None:
     """
     if num_steps <= 0:
         return None
-    if schedule_of(case.config) is not None:
-        steps = np.unique(np.linspace(0, num_steps - 1, min(num_steps, _RATE_SAMPLES)).astype(int))
-        rates = [scheduled_rate(case.config, int(step)) or 0.0 for step in steps]
+    schedule = schedule_of(case.config)
+    if schedule is not None:
+        total = whole_number(case.config, "total_steps") or 0
+        steps = np.linspace(0, num_steps - 1, min(num_steps, _RATE_SAMPLES)).astype(int)
+        rates = [learning_rate_at(int(step), total, schedule) for step in steps]
         return float(np.mean(rates)) * num_steps
     logged = Series.of(case.curve, "learning_rate").between(0, num_steps)
     if not len(logged) or logged.steps[-1] == 0:

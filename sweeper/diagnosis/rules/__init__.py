@@ -9,9 +9,11 @@ from sweeper.diagnosis.rules.capacity import CAPACITY, UNIGRAM_FLOOR
 from sweeper.diagnosis.rules.data import DATA_QUALITY, LEAK, SPLIT_SHIFT
 from sweeper.diagnosis.rules.evaluation import EVAL_FAULT, EVAL_ONLY_NAN, EVAL_STALE, OVERFIT
 from sweeper.diagnosis.rules.jumps import OUTLIER_BATCH, RESUME_RESET, WEIGHTS_OR_EVAL_STATE
+from sweeper.diagnosis.rules.loading import TOKENIZER_MISMATCH, WEIGHTS_NOT_LOADED
 from sweeper.diagnosis.rules.order import DATA_ORDER, REPETITION
 from sweeper.diagnosis.rules.precision import FP16_OVERFLOW, LABEL_MASK, MASKED_NAN
-from sweeper.diagnosis.rules.rate import LR_TOO_HIGH, LR_TOO_LOW, SCHEDULE_EXHAUSTED, WARMUP_END
+from sweeper.diagnosis.rules.rate import LR_TOO_HIGH, LR_TOO_LOW
+from sweeper.diagnosis.rules.schedule import SCHEDULE_EXHAUSTED, WARMUP_END
 from sweeper.diagnosis.rules.speed import MEMORY_PRESSURE, SLOWED_BY_SPIKE, THROUGHPUT
 from sweeper.diagnosis.rules.stability import (
     ADAM_INSTABILITY,
@@ -19,7 +21,7 @@ from sweeper.diagnosis.rules.stability import (
     GRADIENT_EXPLOSION,
     SMALL_BATCH_NOISE,
 )
-from sweeper.diagnosis.rules.start import TOKENIZER_MISMATCH, UNTRAINED_BASE, WEIGHTS_NOT_LOADED
+from sweeper.diagnosis.rules.start import UNTRAINED_BASE
 from sweeper.diagnosis.rules.trainables import ADAPTER_NOT_TRAINING, WRONG_TRAINABLES
 from sweeper.diagnosis.verdicts import lacking
 

@@ -16,6 +16,8 @@ _DENSE_STEPS = 20
 _JUMP_NATS = 0.15
 _JUMP_SHARE = 0.05
 _RATE_BREAK = 1.5
+# A start so high is a blind guess.
+_BLIND_NATS = 7.0
 
 
 def heights(train: Rise, val: Rise) -> str:
@@ -52,6 +54,13 @@ def _training_only(case: Case, event: Finding, train: Rise, val: Rise | None) ->
     num_points = len(train.elevated_steps)
     if event.recovered is False and train.after is None:
         return untestable("The log ends in the spike: whether it passes is not known.")
+    start = start_of(case.curve)
+    if start is not None and start.loss >= _BLIND_NATS and train.peak > start.loss:
+        return contradicted(
+            0.5,
+            f"Training rose to {phrases.loss(train.peak)}, above the {phrases.loss(start.loss)} of "
+            "the start: odd text hardly costs more than knowing nothing.",
+        )
     if num_points > 1:
         return contradicted(0.6, f"The loss stood high at {num_points} logged points, not at one.")
     text = (
