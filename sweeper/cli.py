@@ -269,13 +269,22 @@ def train(
     from sweeper.reports.endings import run_ending
     from sweeper.reports.live import RunView
     from sweeper.study import Hyperparameters, read_recipe, recipe_from
-    from sweeper.training.single import RunOrder, train_manifest, train_recipe
+    from sweeper.training.record import is_command
 
     with RunView(_progress()) as view:
-        if manifest is not None:
+        if manifest is not None and is_command(manifest):
+            from sweeper.training.command_again import run_command_manifest
+
+            outcome = run_command_manifest(manifest, observe=view.observe)
+            folder = manifest.parent
+        elif manifest is not None:
+            from sweeper.training.single import train_manifest
+
             outcome = train_manifest(manifest, observe=view.observe, report=view.tell)
             folder = manifest.parent
         else:
+            from sweeper.training.single import RunOrder, train_recipe
+
             flags = {
                 "block_size": block_size,
                 "batch_size": batch_size,

@@ -7,9 +7,11 @@ from pathlib import Path
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from sweeper.curves import Curve, Stop, StopReason
+from sweeper.curves import Curve, Point, Stop, StopReason
 from sweeper.reports import words
 from sweeper.training.reproduction import Reproduction
+
+_LEFT = ("manifest.json", "curve.jsonl", "output.log", "checkpoint/", "adapter/")
 
 
 def verdict(number: int, again: Reproduction) -> RenderableType:
@@ -33,13 +35,16 @@ def verdict(number: int, again: Reproduction) -> RenderableType:
         ]
     parts += [Text(f"changed since: {words.clean(line)}") for line in again.changed]
     if comparison.first_difference and not again.changed:
-        parts.append(Text("no fingerprint changed: same base, corpus, code, packages, hardware"))
+        parts.append(
+            Text("no fingerprint changed: all that was recorded of its origin is the same")
+        )
     return Group(*parts)
 
 
 def run_ending(curve: Curve, stop: Stop, folder: Path) -> RenderableType:
     """How a single run ended, and where it lies."""
-    last = curve.points[-1]
+    last = curve.points[-1] if curve.points else Point(step=0, tokens=0)
+    left = [name for name in _LEFT if (folder / name.rstrip("/")).exists()]
     style = "bold green" if stop.reason is StopReason.COMPLETED else "bold yellow"
     return Group(
         Text.assemble((words.stop_words(stop.reason), style), f": {words.clean(stop.evidence)}"),
@@ -47,5 +52,5 @@ def run_ending(curve: Curve, stop: Stop, folder: Path) -> RenderableType:
             f"validation loss {words.nats(curve.last_val_loss)} after step {last.step}, "
             f"{words.count(last.tokens)} tokens, {words.duration(last.seconds)}"
         ),
-        Text(f"{words.clean(folder)}: manifest.json, curve.jsonl, checkpoint/, adapter/"),
+        Text(f"{words.clean(folder)}: {', '.join(left)}"),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Group, RenderableType
@@ -11,7 +12,10 @@ from rich.text import Text
 
 from sweeper.reports import words
 from sweeper.search.forecast import Forecast
+from sweeper.search.measured import Measured
 from sweeper.study import Choice, Dimension, Hyperparameters, StudySpec
+from sweeper.training.command import variables_of
+from sweeper.training.course import Course
 
 MOST_EVALUATION_SHARE = 0.05
 
@@ -72,27 +76,53 @@ def _searched(spec: StudySpec, recipe: Hyperparameters) -> dict[str, object]:
 
 
 def _costs(spec: StudySpec, forecast: Forecast) -> list[str]:
-    speeds = ", ".join(
-        f"block {size}: {words.count(speed)}"
-        for size, speed in sorted(forecast.tokens_per_s.items())
-    )
-    epochs = spec.budget.tokens_per_trial / forecast.epoch_tokens
-    lines = [
-        f"Corpus: {forecast.num_documents:,} documents, {words.count(forecast.epoch_tokens)} "
-        f"training tokens; a trial sees {epochs:.2f} of them",
-        f"Evaluation: {forecast.evaluation_tokens:,} predictions every "
-        f"{words.count(spec.evaluate.every_tokens)} tokens, {forecast.evaluation_share:.1%} of a "
-        "trial's time",
-        f"Measured tokens/s of one worker, {speeds}",
-        f"Workers: {forecast.crew.count}, threads each: {forecast.crew.threads}",
-        f"At most {words.count(forecast.tokens)} tokens in {forecast.num_trials} trials, about "
-        f"{words.duration(forecast.seconds)} if none is pruned",
-    ]
-    if forecast.has_to_pretrain:
-        lines.append("Of that, about 100 s to pretrain builtin:tiny, once on this machine")
+    most = f"At most {words.count(forecast.tokens)} tokens in {forecast.num_trials} trials"
+    crew = f"Workers: {forecast.crew.count}, threads each: {forecast.crew.threads}"
+    if forecast.measured is not None:
+        time = f"{most}, about {words.duration(forecast.measured.seconds)} if none is pruned"
+        lines = [*_ground(spec, forecast.measured), crew, time, *_remarks(forecast.measured)]
+    else:
+        lines = [*_command(spec, forecast), crew, f"{most}; their time was not measured"]
     if spec.budget.wall_clock_s is not None:
         lines.append(f"Stops at the latest after {words.duration(spec.budget.wall_clock_s)}")
-    if forecast.evaluation_share > MOST_EVALUATION_SHARE:
-        lines.append("Evaluation is dear: raise evaluate.every_tokens or lower evaluate.tokens")
     lines.append(f"Results would be written to {os.path.relpath(spec.output_folder)}")
     return lines
+
+
+def _ground(spec: StudySpec, measured: Measured) -> list[str]:
+    speeds = ", ".join(
+        f"block {size}: {words.count(speed)}"
+        for size, speed in sorted(measured.tokens_per_s.items())
+    )
+    epochs = spec.budget.tokens_per_trial / measured.epoch_tokens
+    return [
+        f"Corpus: {measured.num_documents:,} documents, {words.count(measured.epoch_tokens)} "
+        f"training tokens; a trial sees {epochs:.2f} of them",
+        f"Evaluation: {measured.evaluation_tokens:,} predictions every "
+        f"{words.count(spec.evaluate.every_tokens)} tokens, {measured.evaluation_share:.1%} of a "
+        "trial's time",
+        f"Measured tokens/s of one worker, {speeds}",
+    ]
+
+
+def _remarks(measured: Measured) -> list[str]:
+    lines = []
+    if measured.has_to_pretrain:
+        lines.append("Of that, about 100 s to pretrain builtin:tiny, once on this machine")
+    if measured.evaluation_share > MOST_EVALUATION_SHARE:
+        lines.append("Evaluation is dear: raise evaluate.every_tokens or lower evaluate.tokens")
+    return lines
+
+
+def _command(spec: StudySpec, forecast: Forecast) -> list[str]:
+    """What would be run for the baseline, as a person would type it in a shell."""
+    engine, baseline = spec.command, spec.baseline_hyperparameters
+    assert engine is not None, "the others are measured"
+    course = Course.of(baseline, spec.budget.tokens_per_trial, spec.evaluate.every_tokens)
+    told = variables_of(engine, baseline, course)
+    given = " ".join(f"{name}={shlex.quote(text)}" for name, text in told.items())
+    return [
+        f"Each trial runs, in {os.path.relpath(spec.folder)}, with variables of its own. The "
+        "baseline:",
+        words.clean(f"{given} {engine.line}", 2000),
+    ]

@@ -11,8 +11,9 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.curves import Curve, StopReason, read_curve, read_recorded_log
+from sweeper.curves import Curve, StopReason, read_curve
 from sweeper.errors import NoCompletedTrialError, UsageError
+from sweeper.logs import read_log
 from sweeper.search import attributes as attrs
 from sweeper.search.progress import stop_reason_of, trial_folder
 from sweeper.search.store import StudyStore
@@ -128,12 +129,13 @@ def load_results(store: StudyStore) -> StudyResults:
 
     Raises:
         CheckpointError: A trial's curve is damaged.
+        LogError: The baseline's recorded log cannot be read.
     """
     spec = store.spec
     trials = tuple(_trial_result(spec, trial) for trial in store.trials())
     recorded = None
     if spec.baseline.recorded is not None:
-        recorded = read_recorded_log(spec.path.parent / spec.baseline.recorded)
+        recorded = read_log(spec.path.parent / spec.baseline.recorded).curve
     return StudyResults(
         spec=spec,
         folder=spec.output_folder,

@@ -18,7 +18,8 @@ from sweeper.search import attributes as attrs
 from sweeper.search.progress import Snapshot, take_snapshot
 from sweeper.search.storage import storage_error
 from sweeper.search.store import StudyStore
-from sweeper.search.worker import WorkOrder, WorkReport, ground_of, work
+from sweeper.search.trainers import new_trainer
+from sweeper.search.worker import WorkOrder, WorkReport, work
 from sweeper.study import StudySpec
 
 POLL_SECONDS = 0.5
@@ -58,11 +59,8 @@ def choose_crew(spec: StudySpec) -> Crew:
     A GPT-2 of this size keeps one core busy, but not two: two workers of one
     thread see more tokens per second than one of two.
     """
-    import torch
-
     cores = num_cores()
-    accelerated = torch.cuda.is_available() or torch.backends.mps.is_available()
-    alone = accelerated or spec.workers.backend == "inline"
+    alone = spec.workers.backend == "inline" or new_trainer(spec).has_accelerator()
     wanted = spec.workers.count
     count = min(1 if alone else cores, spec.budget.trials) if wanted == "auto" else wanted
     threads = spec.workers.threads
@@ -104,7 +102,8 @@ class _Runner:
         self._stop_file = folder / f"{uuid.uuid4().hex[:12]}.stop"
         self._spent_before_s = float(self._store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
         self._began = time.monotonic()
-        self._prepare()
+        # Here, so that one process makes what all workers share, and visibly.
+        new_trainer(self._spec).prepare(self._tell)
         self._crew = choose_crew(self._spec)
         with _signals(self._stop) as received:
             try:
@@ -116,15 +115,6 @@ class _Runner:
                 self._stop_file.unlink(missing_ok=True)
         first = received[0] if received else None
         return RunOutcome(first, self._seconds_left() == 0 and first is None)
-
-    def _prepare(self) -> None:
-        """Make the base before the workers start, so that one of them does it, and visibly."""
-        from sweeper.training.pretrain import prepare_base
-        from sweeper.training.workbench import check_corpus
-
-        ground = ground_of(self._spec)
-        check_corpus(ground)
-        prepare_base(ground.model, ground.folder, self._tell)
 
     def _run_rounds(self, received: list[int]) -> None:
         """A round ends when its workers have nothing left to do, or when one of them died."""

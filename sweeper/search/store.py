@@ -24,7 +24,6 @@ from sweeper.search.storage import has_begun, make_folder, open_storage, storage
 from sweeper.study import (
     Hyperparameters,
     StudySpec,
-    experiment_key,
     identity,
     identity_differences,
 )
@@ -286,14 +285,14 @@ class StudyStore:
 
     def same_experiment(self, claim: Claim) -> FrozenTrial | None:
         """An earlier completed trial that was the same experiment in another guise."""
-        key = experiment_key(claim.hyperparameters)
+        key = self.spec.experiment_of(claim.hyperparameters)
         for trial in self.trials():
             plain = trial.user_attrs.get(attrs.HYPERPARAMETERS)
             if trial.state is not TrialState.COMPLETE or plain is None:
                 continue
             if trial.user_attrs.get(attrs.SAME_AS) is not None:  # it has no files to lend
                 continue
-            if experiment_key(Hyperparameters.model_validate(plain)) == key:
+            if self.spec.experiment_of(Hyperparameters.model_validate(plain)) == key:
                 return trial
         return None
 

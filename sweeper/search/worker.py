@@ -26,13 +26,12 @@ from sweeper.search.outcomes import Result
 from sweeper.search.progress import trial_folder
 from sweeper.search.storage import storage_error
 from sweeper.search.store import Claim, StudyStore
-from sweeper.study import StudySpec
-from sweeper.training.device import find_device
-from sweeper.training.engine import Engine
-from sweeper.training.loop import Outcome
-from sweeper.training.trial import course_of, plan_run, run_plan
-from sweeper.training.watches import Shown
-from sweeper.training.workbench import Ground, Workbench, set_up
+from sweeper.search.trainers import new_trainer
+from sweeper.study import Hyperparameters, StudySpec
+from sweeper.training.course import Course
+from sweeper.training.outcome import Outcome
+from sweeper.training.trainer import Assignment
+from sweeper.training.watches import Shown, Watch
 
 PARENT_CHECK_SECONDS = 1.0
 
@@ -43,7 +42,7 @@ class WorkOrder:
 
     Attributes:
         spec: The study.
-        threads: CPU threads of torch.
+        threads: CPU threads of one trial.
         deadline: Unix time in seconds at which the study's wall clock is spent; None: never.
         stop_file: When it appears, the worker leaves after its step.
         parent_pid: The process without which the worker leaves; None: none.
@@ -62,12 +61,6 @@ class WorkReport:
 
     error: str | None = None
     exit_code: int = 0
-
-
-def ground_of(spec: StudySpec) -> Ground:
-    """What all trials of a study stand on."""
-    model, data = spec.base_and_data
-    return Ground(model, data, spec.evaluate, spec.seed, spec.folder)
 
 
 def work(order: WorkOrder) -> WorkReport:
@@ -130,7 +123,7 @@ class _Worker:
     def run(self) -> None:
         with _quiet_signals():
             self._store = StudyStore(self._spec, create=False)
-            self._bench: Workbench | None = None
+            self._trainer = new_trainer(self._spec)
             while self._leave() is None:
                 claim = self._store.claim(self._owner)
                 if claim is None:
@@ -171,28 +164,22 @@ class _Worker:
                 self._finish(claim, outcome)
 
     def _train_new(self, claim: Claim) -> Outcome:
-        bench, engine = self._ready()
         folder = trial_folder(self._spec, claim.number)
-        plan = plan_run(bench, claim.hyperparameters, self._spec.budget.tokens_per_trial, folder)
         manifest = folder.relative_to(self._spec.output_folder) / "manifest.json"
         self._store.annotate(claim, {attrs.MANIFEST: manifest.as_posix()})
-        monitor = Monitor(
-            hyperparameters=plan.hyperparameters,
-            course=course_of(plan),
-            prune=self._spec.prune,
-            peers=self._peers(claim),
-            protected=claim.is_protected,
-        )
-        watch = Shown(monitor, lambda point: self._report(claim, point))
-        return run_plan(plan, bench, engine, watch, self._leave, folder, claim.number)
+        assignment = Assignment(claim.number, claim.hyperparameters, folder, self._order.threads)
 
-    def _ready(self) -> tuple[Workbench, Engine]:
-        """The base and the data, made ready before the first trial and kept."""
-        if self._bench is None:
-            device = find_device(self._order.threads)
-            self._bench = set_up(ground_of(self._spec), device)
-            self._engine = self._bench.new_engine()
-        return self._bench, self._engine
+        def new_watch(hyperparameters: Hyperparameters, course: Course) -> Watch:
+            monitor = Monitor(
+                hyperparameters=hyperparameters,
+                course=course,
+                prune=self._spec.prune,
+                peers=self._peers(claim),
+                protected=claim.is_protected,
+            )
+            return Shown(monitor, lambda point: self._report(claim, point))
+
+        return self._trainer.train(assignment, new_watch, self._leave)
 
     def _report(self, claim: Claim, point: Point) -> None:
         if point.val_loss is not None and math.isfinite(point.val_loss):
@@ -220,7 +207,7 @@ class _Worker:
         return Peers(best, at_rung)
 
     def _finish(self, claim: Claim, outcome: Outcome) -> None:
-        last = outcome.curve.points[-1]
+        last = outcome.curve.points[-1] if outcome.curve.points else Point(step=0, tokens=0)
         self._report(claim, last)
         result = Result(
             stop=outcome.stop,
@@ -229,8 +216,7 @@ class _Worker:
             seconds=last.seconds or 0.0,
             best_val_loss=self._peers(claim).best_val_loss(),
         )
-        note_trial(self._store, claim, result)
-        self._store.finish(claim, result)
+        self._end(claim, result)
 
     def _lend(self, claim: Claim, number: int, values: dict[str, object]) -> None:
         """Give a trial the result of an earlier one that was the same experiment."""
@@ -241,22 +227,25 @@ class _Worker:
         for point in curve.evaluations():
             self._report(claim, point)
         self._store.annotate(claim, {attrs.MANIFEST: values.get(attrs.MANIFEST)})
-        result = Result(stop, val_loss, 0, 0.0, same_as=number)
-        note_trial(self._store, claim, result)
-        self._store.finish(claim, result)
+        self._end(claim, Result(stop, val_loss, 0, 0.0, same_as=number))
 
     def _fail(self, claim: Claim, error: Exception) -> None:
         folder = trial_folder(self._spec, claim.number)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
         text = f"{type(error).__name__}: {error}"
-        result = Result(Stop(StopReason.ERROR, text.splitlines()[0][:500]), None, 0, 0.0)
+        self._end(claim, Result(Stop(StopReason.ERROR, text.splitlines()[0][:500]), None, 0, 0.0))
+
+    def _end(self, claim: Claim, result: Result) -> None:
+        """Tell how a trial ended; without a baseline the other workers need not go on either."""
         note_trial(self._store, claim, result)
         self._store.finish(claim, result)
-        if claim.is_baseline:
+        if claim.is_baseline and result.stop.reason is StopReason.ERROR:
+            self._order.stop_file.touch()
             raise WorkerError(
                 "the baseline failed, so there is nothing to compare with: "
-                f"{text.splitlines()[0]}. The whole story is in trials/{folder.name}/error.txt"
+                f"{result.stop.evidence}. The whole story is in trials/{claim.number:04d}; mend "
+                f"it, remove the folder {self._spec.output_folder.name} and run the study again"
             )
 
     @contextmanager

@@ -36,7 +36,6 @@ _TOLD = {
     "total_tokens": "TRAINING_TOKENS",
     "warmup_steps": "WARMUP_STEPS",
     "evaluate_every_steps": "EVAL_INTERVAL",
-    "trial_number": "TRIAL_NUMBER",
     "trial_folder": "TRIAL_FOLDER",
     "resume": "RESUME",
 }

@@ -16,6 +16,7 @@ from sweeper.study.hyperparameters import (
     Changes,
     Hyperparameters,
     HyperparameterValue,
+    experiment_key,
     with_changes,
 )
 from sweeper.study.identity import digest_of, identity_of
@@ -150,6 +151,15 @@ class StudySpec(Section):
         """The base and the corpus; every engine but a command has both."""
         assert self.model is not None and self.data is not None, "checked when the file was read"
         return self.model, self.data
+
+    def experiment_of(self, hyperparameters: Hyperparameters) -> str:
+        """One text for all recipes that are the same experiment in this study.
+
+        What a command makes of its variables is not ours to know: each is an experiment.
+        """
+        if self.command is not None:
+            return hyperparameters.model_dump_json()
+        return experiment_key(hyperparameters)
 
     @property
     def recorded_path(self) -> Path | None:

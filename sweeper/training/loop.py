@@ -18,6 +18,7 @@ from sweeper.training.checkpoint import CheckpointFolder, Progress
 from sweeper.training.course import Course
 from sweeper.training.device import is_out_of_memory
 from sweeper.training.engine import Engine, Gradient
+from sweeper.training.outcome import Outcome
 from sweeper.training.watches import Watch
 
 _START_AGAIN = "remove this folder to train the trial from its start"
@@ -47,23 +48,6 @@ class Run:
         """The recipe's resolved seed."""
         assert self.hyperparameters.seed is not None, "the plan resolves the seed"
         return self.hyperparameters.seed
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended.
-
-    Attributes:
-        stop: Why; `PREEMPTED` means that it can be resumed.
-        curve: All its points.
-        micro_batch: Blocks per forward pass at the end.
-        notes: What the run adapted to, in words (a halved micro-batch, a damaged checkpoint).
-    """
-
-    stop: Stop
-    curve: Curve
-    micro_batch: int
-    notes: tuple[str, ...]
 
 
 COMPLETED = Stop(StopReason.COMPLETED, "the whole budget was trained")

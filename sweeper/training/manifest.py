@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -84,6 +84,10 @@ class Manifest(BaseModel):
     plan: RunPlan
     fingerprints: Fingerprints
     result: RunResult | None = None
+
+    def differences(self, now: Self) -> list[str]:
+        """See `Record.differences`."""
+        return fingerprint_differences(self.fingerprints, now.fingerprints)
 
 
 def take_fingerprints(bench: Workbench, seed: int) -> Fingerprints:

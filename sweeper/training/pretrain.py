@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +30,7 @@ from sweeper.models.embedded import (
 from sweeper.models.tiny import new_tiny_model, write_tiny_tokenizer
 from sweeper.study.schedule import learning_rate_at
 from sweeper.training.device import quiet_libraries, seed_everything
-
-Report = Callable[[str, int, int], None]  # what is done, how far, of how much
+from sweeper.training.trainer import Report
 
 
 def prepare_base(source: str, study_folder: Path, report: Report) -> Base:

@@ -15,7 +15,7 @@ from sweeper.curves import Point, read_curve
 from sweeper.curves.comparison import DEFAULT_TOLERANCE_NATS, Comparison, Sameness, compare_curves
 from sweeper.curves.curve import last_point
 from sweeper.errors import CheckpointError, SweeperError
-from sweeper.training.manifest import fingerprint_differences, read_manifest
+from sweeper.training.record import read_record
 
 POLL_SECONDS = 0.5
 
@@ -58,7 +58,7 @@ def reproduce(
         CheckpointError: The folder's files are missing or damaged.
         SweeperError: The new run failed; the message is its own.
     """
-    recorded = read_manifest(folder / "manifest.json")
+    recorded = read_record(folder / "manifest.json")
     if not (folder / "curve.jsonl").is_file():
         raise CheckpointError(f"{folder.name}: there is no curve.jsonl to compare with")
     expected = read_curve(folder / "curve.jsonl")
@@ -68,10 +68,10 @@ def reproduce(
         shutil.copyfile(folder / "manifest.json", again / "manifest.json")
         _train_again(again, observe)
         found = read_curve(again / "curve.jsonl")
-        now = read_manifest(again / "manifest.json")
+        now = read_record(again / "manifest.json")
     return Reproduction(
         comparison=compare_curves(expected, found, tolerance_nats),
-        changed=tuple(fingerprint_differences(recorded.fingerprints, now.fingerprints)),
+        changed=tuple(recorded.differences(now)),
         expected_val_loss=expected.last_val_loss,
         found_val_loss=found.last_val_loss,
     )

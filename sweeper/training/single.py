@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from sweeper.curves import Point, Stop, StopReason
+from sweeper.curves import Stop, StopReason
 from sweeper.errors import UsageError
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
 from sweeper.training.device import find_device
-from sweeper.training.loop import Outcome
+from sweeper.training.interruption import interruptible
 from sweeper.training.manifest import Manifest, RunPlan, read_manifest
-from sweeper.training.pretrain import Report
+from sweeper.training.outcome import Outcome
+from sweeper.training.trainer import Observe, Report
 from sweeper.training.trial import plan_run, run_plan
 from sweeper.training.watches import Lookout, Shown, Watch
 from sweeper.training.workbench import Ground, Workbench, set_up
-
-Observe = Callable[[Point, int], None]  # the newest point, and the tokens of the whole run
 
 DEFAULT_TOKENS = 240_000
 VALIDATION_SHARE = 0.05
@@ -123,7 +118,7 @@ def recorded_end(manifest: Manifest) -> tuple[int, Stop] | None:
 def _train(
     plan: RunPlan, bench: Workbench, folder: Path, watch: Watch, observe: Observe
 ) -> Outcome:
-    with _interruptible() as interrupt:
+    with interruptible() as interrupt:
         return run_plan(
             plan,
             bench,
@@ -132,25 +127,3 @@ def _train(
             interrupt,
             folder,
         )
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], Stop | None]]:
-    """The first SIGINT or SIGTERM ends the run after a checkpoint; the second at once."""
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
-        return
-    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
-
-    def handle(number: int, _: object) -> None:
-        came.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield lambda: Stop(StopReason.PREEMPTED, "interrupted") if came.is_set() else None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

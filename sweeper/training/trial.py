@@ -13,7 +13,7 @@ from sweeper.training.checkpoint import CheckpointFolder
 from sweeper.training.course import Course
 from sweeper.training.device import resolve_precision, use_deterministic_kernels
 from sweeper.training.engine import Engine
-from sweeper.training.loop import Outcome, Run, train
+from sweeper.training.loop import Run, train
 from sweeper.training.manifest import (
     Manifest,
     RunPlan,
@@ -25,6 +25,7 @@ from sweeper.training.manifest import (
     take_fingerprints,
     write_manifest,
 )
+from sweeper.training.outcome import Outcome
 from sweeper.training.watches import Watch
 from sweeper.training.workbench import Workbench
 

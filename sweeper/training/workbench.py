@@ -23,7 +23,8 @@ from sweeper.models.base import Base, load_tokenizer
 from sweeper.study import DataSpec, EvaluateSpec
 from sweeper.training.device import Device
 from sweeper.training.peft_engine import PeftEngine
-from sweeper.training.pretrain import Report, prepare_base
+from sweeper.training.pretrain import prepare_base
+from sweeper.training.trainer import Report
 
 
 @dataclass(frozen=True)

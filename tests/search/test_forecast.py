@@ -28,9 +28,10 @@ def test_a_forecast_leaves_nothing_behind_and_adds_up(new_study: NewStudy, tmp_p
     assert found.num_trials == 6
     assert found.tokens == 6 * spec.budget.tokens_per_trial
     assert [what for what, _ in found.fixed] == ["baseline", "small"]
-    assert set(found.tokens_per_s) == {16, 32}
-    assert found.seconds > 0
-    assert 0 < found.evaluation_share < 1
+    assert found.measured is not None
+    assert set(found.measured.tokens_per_s) == {16, 32}
+    assert found.measured.seconds > 0
+    assert 0 < found.measured.evaluation_share < 1
 
 
 def test_the_trials_that_it_shows_are_those_that_the_run_draws(new_study: NewStudy) -> None:

@@ -162,7 +162,7 @@ def _check_export(spec: StudySpec) -> None:
     from transformers import AutoModelForCausalLM
 
     from sweeper.models.base import Base
-    from sweeper.search.worker import ground_of
+    from sweeper.training.bench_trainer import ground_of
     from sweeper.training.device import find_device
     from sweeper.training.workbench import set_up
 
@@ -285,9 +285,9 @@ def test_a_diverging_trial_is_a_value_and_the_study_goes_on(new_study: NewStudy)
 def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
     new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeper.search import worker
+    from sweeper.training import bench_trainer
 
-    real = worker.run_plan
+    real = bench_trainer.run_plan
 
     def fail_at(number: int) -> Callable[..., Any]:
         def run_plan(*arguments: Any) -> Any:
@@ -298,7 +298,7 @@ def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
         return run_plan
 
     spec = new_study("third", budget={"trials": 3})
-    monkeypatch.setattr(worker, "run_plan", fail_at(1))
+    monkeypatch.setattr(bench_trainer, "run_plan", fail_at(1))
     run_to_the_end(spec)
     results = load_results(StudyStore(spec, create=False))
     assert [t.stop_reason and t.stop_reason.value for t in results.trials] == [
@@ -309,7 +309,7 @@ def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
     assert results.trials[1].evidence == "ZeroDivisionError: a defect"
     assert "Traceback" in (results.trials[1].folder / "error.txt").read_text()
 
-    monkeypatch.setattr(worker, "run_plan", fail_at(0))
+    monkeypatch.setattr(bench_trainer, "run_plan", fail_at(0))
     with pytest.raises(Exception, match="the baseline failed") as caught:
         run_to_the_end(new_study("first", budget={"trials": 3}))
     assert getattr(caught.value, "exit_code", None) == WorkerError.exit_code

@@ -1,0 +1,17 @@
+"""Which trainer a study asks for; the only place that chooses."""
+
+from __future__ import annotations
+
+from sweeper.study import StudySpec
+from sweeper.training.trainer import Trainer
+
+
+def new_trainer(spec: StudySpec) -> Trainer:
+    """The study's trainer; torch is imported only for one that trains in this process."""
+    if spec.command is not None:
+        from sweeper.training.command_trainer import CommandTrainer
+
+        return CommandTrainer(spec, spec.command)
+    from sweeper.training.bench_trainer import BenchTrainer
+
+    return BenchTrainer(spec)

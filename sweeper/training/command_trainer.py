@@ -1,0 +1,72 @@
+"""Trains a study's trials by the user's own command."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from pathlib import Path
+
+from sweeper.errors import UsageError
+from sweeper.study import CommandEngine, StudySpec
+from sweeper.training.command import plan_command, run_command
+from sweeper.training.outcome import Outcome
+from sweeper.training.trainer import Assignment, Interrupt, NewWatch, Report
+
+_ACCELERATORS = (Path("/dev/nvidia0"), Path("/dev/kfd"))
+
+
+class CommandTrainer:
+    """A `Trainer` that starts a process for each trial; imports nothing heavy itself."""
+
+    def __init__(self, spec: StudySpec, engine: CommandEngine) -> None:
+        self._spec = spec
+        self._engine = engine
+
+    def prepare(self, report: Report) -> None:
+        """See `Trainer.prepare`: one program that is missing need not fail every trial."""
+        check_command(self._engine, self._spec.folder)
+
+    def has_accelerator(self) -> bool:
+        """See `Trainer.has_accelerator`: what the machine has, the script may use."""
+        apple = sys.platform == "darwin" and platform.machine() == "arm64"
+        return apple or any(path.exists() for path in _ACCELERATORS)
+
+    def train(self, assignment: Assignment, new_watch: NewWatch, interrupt: Interrupt) -> Outcome:
+        """See `Trainer.train`."""
+        plan = plan_command(
+            self._engine,
+            self._spec.folder,
+            assignment.hyperparameters,
+            tokens=self._spec.budget.tokens_per_trial,
+            every_tokens=self._spec.evaluate.every_tokens,
+            threads=assignment.threads,
+            folder=assignment.folder,
+        )
+        watch = new_watch(plan.hyperparameters, plan.course)
+        return run_command(plan, assignment.folder, watch, interrupt, assignment.number)
+
+
+def check_command(engine: CommandEngine, folder: Path) -> None:
+    """Refuse a command that cannot be started on this machine.
+
+    Raises:
+        UsageError: Its program is not there, or may not be run.
+    """
+    program = engine.command[0]
+    if "/" not in program:
+        if shutil.which(program) is None:
+            raise UsageError(
+                f"engine.command: there is no program {program} on this machine's PATH "
+                "(allowed: one that is, or a path). Next: activate the environment in which "
+                f"`{engine.line}` works, then run the study"
+            )
+        return
+    path = folder / program
+    if not path.is_file():
+        raise UsageError(f"engine.command: there is no file {program} beside the study file")
+    if shutil.which(str(path)) is None:
+        raise UsageError(
+            f"engine.command: {program} may not be run (next: chmod +x {program}, or name the "
+            "program that runs it, such as `sh` or `python`)"
+        )
