@@ -1,10 +1,25 @@
-"""Writing a file so that a reader, or a crash, meets the old content or the new, never a part."""
+"""Files: writing so that a reader, or a crash, meets the old content or the new, never a part; and
+which encoding a file that somebody else wrote is in.
+"""
 
 from __future__ import annotations
 
+import codecs
 import os
 import tempfile
 from pathlib import Path
+
+# UTF-32-LE begins with the mark of UTF-16-LE, so the longer marks come first.
+_BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_SAMPLE_BYTES = 65_536
+# Western text in UTF-16 has a NUL in nearly every character and next to none on the other side.
+_MANY_NULS, _FEW_NULS = 0.4, 0.05
 
 
 def write_durably(path: Path, content: bytes) -> None:
@@ -55,3 +70,21 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+def find_encoding(raw: bytes) -> tuple[bytes, str]:
+    """The byte order mark that bytes begin with, empty where there is none, and the encoding.
+
+    UTF-16 without a mark is known by its NUL bytes; all else is taken for UTF-8.
+    """
+    for mark, encoding in _BYTE_ORDER_MARKS:
+        if raw.startswith(mark):
+            return mark, encoding
+    sample = raw[: min(len(raw), _SAMPLE_BYTES) // 2 * 2]
+    if sample:
+        even, odd = (sample[side::2].count(0) / (len(sample) / 2) for side in (0, 1))
+        if odd >= _MANY_NULS and even <= _FEW_NULS:
+            return b"", "utf-16-le"
+        if even >= _MANY_NULS and odd <= _FEW_NULS:
+            return b"", "utf-16-be"
+    return b"", "utf-8"

@@ -9,7 +9,6 @@ from sweeper.curves.curve import (
     write_curve,
 )
 from sweeper.curves.finding import Finding, FindingKind, Stop, StopReason
-from sweeper.curves.recorded import read_recorded_log
 
 __all__ = [
     "Curve",
@@ -21,6 +20,5 @@ __all__ = [
     "point_from_json",
     "point_to_json",
     "read_curve",
-    "read_recorded_log",
     "write_curve",
 ]

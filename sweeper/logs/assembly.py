@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import repeat
 
 import numpy as np
@@ -16,6 +16,7 @@ from sweeper.logs.lines import COUNTED
 from sweeper.logs.log import ColumnUse, Log, LogOptions
 from sweeper.logs.order import Order, find_order
 from sweeper.logs.roles import Role, assign_roles, check_options
+from sweeper.logs.runs import split_runs
 from sweeper.logs.table import Table
 from sweeper.logs.timing import Timing, read_timing
 
@@ -48,6 +49,8 @@ def build_log(source: str, table: Table, options: LogOptions) -> Log:
         LogError: It has no loss, a cell is no number, or a flag does not fit.
     """
     check_options(options)
+    split = split_runs(source, table, options)
+    table = split.table
     counts = {name: _num_filled(cells) for name, cells in table.columns.items() if name != COUNTED}
     roles = assign_roles(source, counts, options)
     if not any(role in roles for role in LOSSES):
@@ -55,7 +58,8 @@ def build_log(source: str, table: Table, options: LogOptions) -> Log:
     table, steps, notes = read_steps(source, table, roles.get("step", ()))
     draft = _Draft(source, table, roles, steps, {}, [*table.notes, *notes])
     read_numbers(source, table, roles, options, draft.numbers)
-    return _finish(draft, options, counts)
+    log = _finish(draft, options if not split.runs else replace(options, run=None), counts)
+    return replace(log, runs=split.runs, run=split.run) if split.runs else log
 
 
 def no_loss_message(source: str, table: Table, names: Sequence[str]) -> str:

@@ -7,7 +7,8 @@ import io
 from collections.abc import Sequence
 
 from sweeper.errors import LogError
-from sweeper.logs.names import meaning_of
+from sweeper.logs.names import meaning_of, normal_name
+from sweeper.logs.runs import metric_name
 from sweeper.logs.table import Table
 from sweeper.logs.values import Cell
 
@@ -21,12 +22,16 @@ def find_delimiter(text: str) -> str | None:
     best, most = None, 0
     for delimiter in _DELIMITERS:
         names = _split(header, delimiter)
-        known = sum(meaning_of(name) is not None for name in names)
+        known = sum(_is_known(name) for name in names)
         if known > most and not any(_is_number(name) for name in names):
             best, most = delimiter, known
     if best is not None and (most > 1 or len(_split(header, best)) == 1):
         return best
     return best if best is not None and _is_table(text, best) else None
+
+
+def _is_known(name: str) -> bool:
+    return meaning_of(metric_name(name)) is not None or normal_name(name) in ("key", "run_id")
 
 
 def _is_table(text: str, delimiter: str) -> bool:

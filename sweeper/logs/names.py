@@ -180,6 +180,8 @@ def normal_name(name: str) -> str:
 def meaning_of(name: str) -> Meaning | None:
     """What a column's name says; None where it says nothing."""
     normal = normal_name(name)
+    if name == "_step":  # counts calls of wandb.log, not steps, where both are there
+        return Meaning("step", _RANK_BY_PATTERN)
     found = _MEANINGS.get(normal)
     if found is not None:
         return found

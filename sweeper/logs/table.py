@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sweeper.logs.values import Cell
 
@@ -32,6 +32,7 @@ class Table:
     units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+    place: str = "line"
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -52,11 +53,8 @@ def columns_of(records: Sequence[Record]) -> dict[str, list[Cell]]:
 def pick_rows(table: Table, rows: Iterable[int]) -> Table:
     """The same table with some of its rows."""
     chosen = list(rows)
-    return Table(
-        table.format,
-        [table.lines[row] for row in chosen],
-        {name: [cells[row] for row in chosen] for name, cells in table.columns.items()},
-        table.units,
-        table.notes,
-        table.settings,
+    return replace(
+        table,
+        lines=[table.lines[row] for row in chosen],
+        columns={name: [cells[row] for row in chosen] for name, cells in table.columns.items()},
     )

@@ -1,0 +1,225 @@
+"""The makes of line that carry numbers of a run: pairs, printed dicts, progress bars, and more."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sweeper.logs.names import meaning_of
+from sweeper.logs.values import Cell
+
+NUMBER = (
+    r"[-+]?(?:\d{1,3}(?:,\d{3})+(?!\d)(?:\.\d+)?|\d[\d_]*\.?\d*(?:[eE][-+]?\d+)?"
+    r"|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
+)
+_RATE = r"(?:it|iters?|steps?|tok|tokens|samples)/s(?:ec)?|s/it|ms/step|s/step"
+_PAIR = re.compile(
+    rf"([A-Za-z_][\w/.\- ]*?(?:\s?\([A-Za-z/%]+\))?)(?:\s*[:=]\s*|\s+)(?:tensor\()?\[?"
+    rf"({NUMBER})(?:\s?(ms|s|sec|us|µs|k|K|M|%|{_RATE}))?(?![\w])(?:\s?/\s*\d+\]?)?",
+    re.IGNORECASE,
+)
+_BARE_RATE = re.compile(rf"(?<![\w.])({NUMBER})\s*({_RATE}|ms(?=\s*\|))", re.IGNORECASE)
+_DICT_PAIR = re.compile(
+    rf"""['"]([^'"]+)['"]\s*:\s*(?:tensor\()?['"]?({NUMBER}|None|null)(?=['"]?\)?\s*[,}}])""",
+    re.IGNORECASE,
+)
+_BAR = re.compile(
+    r"(?:^|[\s|])(\d+)/(\d+)\s*\[\s*((?:\d+:)?\d+:\d+)<[^,\]]*"
+    r"(?:,\s*([\d.]+|\?)\s*(it/s|s/it))?(.*)"
+)
+_COUNTER = re.compile(r"(?:^|[\s|\[(])(\d+)\s*/\s*(\d+)(?=[\s\])|,:\[]|$)")
+_HEADER = re.compile(r"\s*[A-Za-z_][\w /.\-()\"]*(?:[,;\t][ \w/.\-()\"]*)+")
+_MEGATRON_VALIDATION = re.compile(
+    rf"validation loss at iteration (\d+).*?lm loss value: ({NUMBER})", re.IGNORECASE
+)
+_SECONDS_PER = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "s": 1.0, "sec": 1.0}
+_MULTIPLES = {"k": 1e3, "K": 1e3, "M": 1e6}
+STEP_AND = frozenset(
+    {"train_loss", "val_loss", "grad_norm", "learning_rate", "loss_scale", "step_seconds"}
+)
+LOSSES = frozenset({"train_loss", "val_loss"})
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A number on a line, with its name.
+
+    Attributes:
+        name: As the line has it.
+        text: The number.
+        start: Where the number begins.
+        factor: What makes seconds of it, or units of thousands; None where it stays as it is.
+        unit: The unit of time that stood behind it.
+    """
+
+    name: str
+    text: str
+    start: int
+    factor: float | None = None
+    unit: str = ""
+
+    @property
+    def cell(self) -> Cell:
+        """The number, in seconds where it is a time with a unit."""
+        return self.text if self.factor is None else scaled(self.text, self.factor)
+
+
+def scaled(text: str, factor: float) -> float:
+    """A number with a unit in its own right."""
+    return float(text.replace(",", "")) * factor
+
+
+def find_pairs(line: str) -> list[Pair]:
+    """The numbers of a line whose names are known, the first of each name."""
+    pairs: dict[str, Pair] = {}
+    for pair in _named(line):
+        pairs.setdefault(pair.name, pair)
+    if "/s" in line or "ms" in line:
+        for match in _BARE_RATE.finditer(line):
+            unit = match[2].lower()
+            name = "step ms" if unit == "ms" else unit
+            pairs.setdefault(name, Pair(name, match[1], match.start(1)))
+    if not has_role(pairs, {"step"}) and has_role(pairs, STEP_AND):
+        counter = _COUNTER.search(line)
+        if counter and not line[: counter.start(1)].lower().rstrip(" [").endswith("epoch"):
+            pairs["step"] = Pair("step", counter[1], counter.start(1))
+    return list(pairs.values())
+
+
+def _named(line: str) -> Iterator[Pair]:
+    for match in _PAIR.finditer(line):
+        unit, name = match[3] or "", match[1].strip(" -")
+        if "/" in unit:
+            yield Pair(unit.lower(), match[2], match.start(2))
+        elif meaning_of(name) is not None:
+            seconds = _SECONDS_PER.get(unit)
+            factor = seconds if seconds is not None else _MULTIPLES.get(unit)
+            said = unit if seconds is not None else ""
+            yield Pair(name, match[2], match.start(2), factor, said)
+
+
+def read_dict(line: str) -> dict[str, Cell]:
+    """The numbers of a dict or a JSON object that stands on a line."""
+    start, end = line.index("{"), line.rindex("}") + 1
+    body = line[start:end]
+    if body.startswith('{"') and (record := _read_json(body)):
+        return record
+    return dict(_DICT_PAIR.findall(body))
+
+
+def _read_json(body: str) -> dict[str, Cell]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return flat_record(value) if isinstance(value, dict) else {}
+
+
+def flat_record(value: dict[str, object], prefix: str = "") -> dict[str, Cell]:
+    """The numbers and texts of a nested object, names joined by `/`; lists are left out."""
+    record: dict[str, Cell] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            record.update(flat_record(item, f"{prefix}{key}/"))
+        elif isinstance(item, bool):
+            continue
+        elif item is None or isinstance(item, (int, float, str)):
+            record[f"{prefix}{key}"] = item
+    return record
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A progress bar: how far, and what stands behind it."""
+
+    done: int
+    total: int
+    has_title: bool
+    record: dict[str, Cell]
+
+
+def read_bar(line: str) -> Bar | None:
+    """A progress bar of tqdm's make."""
+    match = _BAR.search(line)
+    if match is None:
+        return None
+    done, total, elapsed, rate, unit, rest = match.groups()
+    record: dict[str, Cell] = {pair.name: pair.cell for pair in find_pairs(rest)}
+    if not has_role(record, {"step"}):
+        record["step"] = done
+    if rate and rate != "?":
+        record[unit] = rate
+    record["elapsed (bar)"] = _clock_seconds(elapsed)
+    return Bar(int(done), int(total), ":" in line[: match.start()].split("%")[0], record)
+
+
+def read_megatron_validation(line: str) -> dict[str, Cell]:
+    """Megatron's `validation loss at iteration 1000 | lm loss value: 2.7E+00 | ...`."""
+    match = _MEGATRON_VALIDATION.search(line)
+    return {"iteration": match[1], "validation loss": match[2]} if match else {}
+
+
+def find_csv_header(line: str) -> tuple[str, list[str]] | None:
+    """Delimiter and names, where a line is the header of a table of losses."""
+    if not _HEADER.fullmatch(line):
+        return None
+    for delimiter in ",;\t":
+        names = [name.strip().strip('"') for name in line.split(delimiter)]
+        roles = [meaning.role for name in names if (meaning := meaning_of(name))]
+        if len(roles) >= 2 and not LOSSES.isdisjoint(roles):
+            return delimiter, names
+    return None
+
+
+def read_csv_row(line: str, delimiter: str, names: list[str]) -> dict[str, Cell]:
+    """The cells of a row; empty where the line is no row of that table."""
+    cells = [cell.strip() for cell in line.split(delimiter)]
+    if len(cells) != len(names) or not all(map(is_number, cells)):
+        return {}
+    return dict(zip(names, cells, strict=True))
+
+
+def kind_of(line: str) -> str:
+    """Whose make a line of pairs is, for the words of a report."""
+    lower = line.lower()
+    if "consumed samples" in lower or "lm loss" in lower:
+        return "Megatron"
+    if "it/sec" in lower:
+        return "MLX-LM"
+    if lower.startswith(("iter ", "step ")) and "loss " in lower and "=" not in lower:
+        return "nanoGPT"
+    return "text"
+
+
+def has_role(names: dict[str, Cell] | dict[str, Pair], roles: set[str] | frozenset[str]) -> bool:
+    """Whether one of the names plays one of the roles."""
+    return any((meaning := meaning_of(name)) and meaning.role in roles for name in names)
+
+
+def number_of(record: dict[str, Cell], role: str) -> float | None:
+    """The first number in a role; None where there is none."""
+    for name, cell in record.items():
+        meaning = meaning_of(name)
+        if meaning and meaning.role == role and cell not in (None, "") and is_number(str(cell)):
+            return float(str(cell).replace(",", ""))
+    return None
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell of a row is a number, or says that nothing was logged."""
+    if not cell or cell.lower() in ("null", "none", "na"):
+        return True
+    try:
+        float(cell.replace(",", ""))
+    except ValueError:
+        return False
+    return True
+
+
+def _clock_seconds(text: str) -> float:
+    seconds = 0.0
+    for part in text.split(":"):
+        seconds = seconds * 60 + float(part)
+    return seconds
