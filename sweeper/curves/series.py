@@ -38,7 +38,9 @@ class Series:
 
     def between(self, first_step: float, last_step: float) -> Self:
         """The points of `[first_step, last_step]`."""
-        return self.where((self.steps >= first_step) & (self.steps <= last_step))
+        first = int(np.searchsorted(self.steps, first_step, side="left"))
+        last = int(np.searchsorted(self.steps, last_step, side="right"))
+        return type(self)(self.steps[first:last], self.values[first:last])
 
     def blocks(self, most: int) -> Self:
         """At most so many points: the medians of runs of neighbours, each at its last step.

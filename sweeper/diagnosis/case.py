@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from sweeper.curves import Curve, Finding, FindingKind
+from sweeper.curves.series import Series
 from sweeper.logs import Log
 
 
@@ -233,6 +235,11 @@ class Case:
     def curve(self) -> Curve:
         """The log's curve."""
         return self.log.curve
+
+    @cached_property
+    def losses(self) -> Mapping[str, Series]:
+        """`train_loss` and `val_loss` where they are finite; read once, for curves may be long."""
+        return {name: Series.of(self.curve, name) for name in ("train_loss", "val_loss")}
 
     def of_kind(self, *kinds: FindingKind) -> tuple[Finding, ...]:
         """The findings of some kinds, in the order of their steps."""

@@ -13,7 +13,7 @@ from sweeper.curves.series import Series
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.diagnosis import GapRow
-from sweeper.diagnosis.excursion import excluded_steps, losses_of
+from sweeper.diagnosis.excursion import excluded_steps
 
 MAX_ROWS = 30
 _TRAIN_POINTS = 5  # logged training losses that stand for the one at an evaluation
@@ -26,7 +26,7 @@ def gap_rows(case: Case) -> tuple[GapRow, ...]:
     Where none was logged at the same step, the median of the last few since the evaluation before
     stands for it: single training losses are noisy, and one step off would not matter.
     """
-    losses = losses_of(case.curve)
+    losses = case.losses
     train, val = losses["train_loss"], losses["val_loss"]
     rows, before = [], -1
     for step, value in zip(val.steps.tolist(), val.values.tolist(), strict=True):
@@ -60,7 +60,7 @@ def read_gap(case: Case, rows: Sequence[GapRow]) -> tuple[str, ...]:
         logged = any(point.val_loss is not None for point in case.curve)
         missing = "training" if logged else "validation"
         return (f"No {missing} loss was logged, so overfitting cannot be told.",)
-    spiked = excluded_steps(case.findings, losses_of(case.curve))
+    spiked = excluded_steps(case.findings, case.losses)
     usable = [row for row in rows if row.step not in spiked and math.isfinite(row.gap)]
     return (*_sides(rows), *_trend(usable), *_overfitting(case, rows))
 

@@ -10,7 +10,7 @@ from sweeper.curves import Finding, FindingKind
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.diagnosis import CheckpointAdvice
-from sweeper.diagnosis.excursion import Losses, losses_of, main_rises, rises_in
+from sweeper.diagnosis.excursion import Losses, main_rises, rises_in
 from sweeper.diagnosis.last_good import LastGood, damages_of, first_damage
 
 # Validation losses this close, as a fraction, are as good as each other.
@@ -29,7 +29,7 @@ class _Ruin:
 
 def judge_checkpoints(case: Case, last_good: LastGood) -> tuple[CheckpointAdvice, ...]:
     """Keep or ignore, for every checkpoint that was found; without any, for the telling steps."""
-    losses = losses_of(case.curve)
+    losses = case.losses
     found = sorted(case.checkpoint_steps)
     if not found:
         found = [(step, "") for step in _telling_steps(case, losses, last_good)]

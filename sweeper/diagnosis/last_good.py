@@ -9,7 +9,7 @@ from sweeper.curves import Finding, FindingKind
 from sweeper.curves.series import Series
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
-from sweeper.diagnosis.excursion import SERIES_WORDS, Losses, losses_of, main_rises
+from sweeper.diagnosis.excursion import SERIES_WORDS, Losses, main_rises
 
 # Validation losses this close, as a fraction, are as good as each other.
 _AS_GOOD = 0.005
@@ -36,7 +36,7 @@ def find_last_good(case: Case) -> LastGood:
     A run that healed and then went below all that it had reached needs no going back. Where
     validation rises while training falls it is the step of the lowest validation loss.
     """
-    losses = losses_of(case.curve)
+    losses = case.losses
     damage = first_damage(case)
     if damage is None:
         return _before_overfitting(case, losses)

@@ -12,7 +12,7 @@ from sweeper.curves import Finding, FindingKind
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, RunConfig
 from sweeper.diagnosis.diagnosis import ProposedTest, Recommendation
-from sweeper.diagnosis.excursion import SERIES_WORDS, losses_of, main_rises, rises_in
+from sweeper.diagnosis.excursion import SERIES_WORDS, main_rises, rises_in
 from sweeper.diagnosis.last_good import first_damage
 from sweeper.diagnosis.outlook import Outlook, predict_unchanged
 from sweeper.diagnosis.spelling import value_text, variable_text
@@ -98,7 +98,7 @@ def effective_change(config: RunConfig, recommendation: Recommendation) -> dict[
 def choose_horizon(case: Case) -> int:
     """Steps of this run after which the trouble had shown: half of it at least."""
     last = max((point.step for point in case.curve), default=1)
-    losses = losses_of(case.curve)
+    losses = case.losses
     needed = [last // 2]
     for finding in case.findings:
         if finding.kind is FindingKind.PLATEAU:
@@ -176,7 +176,7 @@ def _criterion(case: Case, is_for_speed: bool, horizon: int) -> str:
     """What to look for where no interval has a basis."""
     if is_for_speed:
         return "More tokens per second than in this log."
-    losses = losses_of(case.curve)
+    losses = case.losses
     for finding in main_rises(case):
         for rise in rises_in(losses, finding):
             halfway = phrases.loss((rise.base + rise.peak) / 2)

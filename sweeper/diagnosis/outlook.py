@@ -17,7 +17,6 @@ from sweeper.diagnosis.excursion import (
     RISING_KINDS,
     SERIES_WORDS,
     excluded_steps,
-    losses_of,
     without_steps,
 )
 from sweeper.diagnosis.stuck import plateau_points
@@ -82,7 +81,7 @@ def _level(name: str, points: Series) -> Outlook | None:
 
 def _trend_points(case: Case) -> tuple[str, Series]:
     """The later half of the healthy points before the first damage."""
-    losses = losses_of(case.curve)
+    losses = case.losses
     spiked = excluded_steps(case.findings, losses)
     lasting = [f.start_step for f in case.of_kind(*RISING_KINDS) if not f.recovered]
     lasting += [f.start_step for f in case.of_kind(FindingKind.NON_FINITE, FindingKind.OVERFIT)]

@@ -10,7 +10,7 @@ from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, Evidence
 from sweeper.diagnosis.cause import Advice, Cause, Verdict
 from sweeper.diagnosis.diagnosis import Recommendation
-from sweeper.diagnosis.excursion import losses_of, rises_in
+from sweeper.diagnosis.excursion import rises_in
 from sweeper.diagnosis.remedies import logged_gradients
 from sweeper.diagnosis.stuck import FEW_POINTS, plateau_points
 
@@ -65,8 +65,8 @@ def missing_evidence(case: Case) -> Iterator[Advice]:
         yield Advice(
             id="evaluate-on-held-out-text",
             title="Hold out some documents and evaluate on them",
-            reason="without a validation loss neither overfitting nor a leak can be seen",
-            refuted_by="validation follows training within its own scatter",
+            reason="Without a validation loss neither overfitting nor a leak can be seen.",
+            refuted_by="Validation follows training within its own scatter.",
             urgency=_LEAST_URGENT,
         )
     yield from _closer_evaluation(case)
@@ -74,7 +74,7 @@ def missing_evidence(case: Case) -> Iterator[Advice]:
 
 
 def _closer_evaluation(case: Case) -> Iterator[Advice]:
-    losses = losses_of(case.curve)
+    losses = case.losses
     for finding in case.of_kind(FindingKind.SPIKE):
         for rise in rises_in(losses, finding)[:1]:
             hidden = finding.start_step - rise.before_step
@@ -82,9 +82,9 @@ def _closer_evaluation(case: Case) -> Iterator[Advice]:
                 yield Advice(
                     id="log-more-often",
                     title="Log the training loss every 10 steps",
-                    reason=f"the spike at step {finding.start_step:,} is one point with "
-                    f"{hidden:,} unseen steps before it; its onset and length are unknown",
-                    refuted_by="the next spike is one point at that distance as well",
+                    reason=f"The spike at step {finding.start_step:,} is one point with "
+                    f"{hidden:,} unseen steps before it; its onset and length are unknown.",
+                    refuted_by="The next spike is one point at that distance as well.",
                     urgency=_LEAST_URGENT,
                 )
                 return
@@ -99,8 +99,8 @@ def _evaluation_noise(case: Case) -> Iterator[Advice]:
         yield Advice(
             id="measure-evaluation-noise",
             title="Evaluate one checkpoint three times on other validation batches",
-            reason=f"the plateau rests on {phrases.plural(len(points), 'evaluation')}; if their "
-            "scatter is chance, it may be none",
-            refuted_by="the three results agree to the third decimal",
+            reason=f"The plateau rests on {phrases.plural(len(points), 'evaluation')}; if their "
+            "scatter is chance, it may be none.",
+            refuted_by="The three results agree to the third decimal.",
             urgency=_LEAST_URGENT - 1,
         )

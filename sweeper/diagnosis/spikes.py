@@ -15,7 +15,6 @@ from sweeper.diagnosis.excursion import (
     SERIES_WORDS,
     Losses,
     Rise,
-    losses_of,
     main_rises,
     rises_in,
 )
@@ -26,7 +25,7 @@ _FULL_RECOVERY = 0.05
 
 def analyse_spikes(case: Case) -> tuple[SpikeAnalysis, ...]:
     """Every spike and divergence, in the order of their steps."""
-    losses = losses_of(case.curve)
+    losses = case.losses
     return tuple(analyse_spike(finding, losses) for finding in main_rises(case))
 
 

@@ -9,7 +9,7 @@ from sweeper.curves.series import Series
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.cause import Cause, Verdict
-from sweeper.diagnosis.excursion import excluded_steps, losses_of, without_steps
+from sweeper.diagnosis.excursion import excluded_steps, without_steps
 
 FEW_POINTS = 5
 _STALLS = (FindingKind.PLATEAU, FindingKind.NEVER_LEARNED, FindingKind.WEIGHTS_NOT_UPDATING)
@@ -25,7 +25,7 @@ def explain_stall(case: Case, causes: Sequence[Cause]) -> tuple[str, ...]:
 
 def plateau_points(case: Case, finding: Finding) -> tuple[str, Series]:
     """The series that a plateau is judged by, and its points outside of spikes."""
-    losses = losses_of(case.curve)
+    losses = case.losses
     spiked = excluded_steps(case.findings, losses)
     for name in ("val_loss", "train_loss"):
         points = without_steps(losses[name].between(finding.start_step, finding.end_step), spiked)

@@ -12,7 +12,6 @@ from sweeper.diagnosis.diagnosis import Recommendation
 from sweeper.diagnosis.excursion import (
     RISING_KINDS,
     SERIES_WORDS,
-    losses_of,
     main_rises,
     rises_in,
 )
@@ -43,7 +42,7 @@ def summarise(
 
 def _course(case: Case) -> Iterator[str]:
     """From where to where the loss went."""
-    for name, series in losses_of(case.curve).items():
+    for name, series in case.losses.items():
         if len(series) < 2:
             continue
         first, last = float(series.values[0]), float(series.values[-1])
@@ -76,7 +75,7 @@ def _events(case: Case) -> Iterator[str]:
 
 def _event(case: Case, finding: Finding) -> str:
     if finding.kind is FindingKind.SPIKE:
-        seen = rises_in(losses_of(case.curve), finding)
+        seen = rises_in(case.losses, finding)
         above = any(rise.is_above_start for rise in seen)
         height = max((rise.height for rise in seen), default=finding.severity)
         place = ", above the starting loss," if above else ""
@@ -85,6 +84,14 @@ def _event(case: Case, finding: Finding) -> str:
     if finding.kind is FindingKind.PLATEAU:
         doubt = " (tentative: few points)" if is_tentative(case, finding) else ""
         return f"It has been flat since step {finding.start_step:,}{doubt}."
+    if finding.kind is FindingKind.THROUGHPUT_DROP and {"before_s", "after_s"} <= {
+        *finding.numbers
+    }:
+        before, after = finding.numbers["before_s"], finding.numbers["after_s"]
+        return (
+            f"From step {finding.start_step:,} on a step took {after:.3g} s instead of "
+            f"{before:.3g} ({100 * (before / after - 1):+.0f} % speed)."
+        )
     words = phrases.finding_words(finding)
     return f"{words[0].upper()}{words[1:]}: {finding.evidence.rstrip('.')}."
 

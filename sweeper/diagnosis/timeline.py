@@ -11,7 +11,7 @@ from sweeper.curves.noise import difference_sigma
 from sweeper.curves.spike import MIN_POINTS_FOR_SIGMA
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.diagnosis import TimelineRow
-from sweeper.diagnosis.excursion import RISING_KINDS, Losses, Rise, losses_of, main_rises, rises_in
+from sweeper.diagnosis.excursion import RISING_KINDS, Losses, Rise, main_rises, rises_in
 from sweeper.diagnosis.rate import logged_rate, scheduled_rate
 
 MAX_ROWS = 30
@@ -31,7 +31,7 @@ _STRETCHES = {
 
 def build_timeline(case: Case, max_rows: int = MAX_ROWS) -> tuple[TimelineRow, ...]:
     """The rows, each with its change against the row shown before it."""
-    losses = losses_of(case.curve)
+    losses = case.losses
     shown = choose_points(case, losses, max_rows)
     spikes = [
         (finding, rise)
