@@ -55,7 +55,7 @@ def build_log(source: str, table: Table, options: LogOptions) -> Log:
     roles = assign_roles(source, counts, options)
     if not any(role in roles for role in LOSSES):
         raise LogError(no_loss_message(source, table, list(counts)))
-    table, steps, notes = read_steps(source, table, roles.get("step", ()))
+    table, steps, notes = read_steps(source, table, roles)
     draft = _Draft(source, table, roles, steps, {}, [*table.notes, *notes])
     read_numbers(source, table, roles, options, draft.numbers)
     log = _finish(draft, options if not split.runs else replace(options, run=None), counts)
@@ -139,6 +139,7 @@ def _note_order(draft: _Draft, order: Order, chosen: int) -> None:
 def _curve(
     draft: _Draft, timing: Timing, rows: NDArray[np.int64], restart_steps: set[int]
 ) -> Curve:
+    rows = _rows_that_say_something(draft, timing, rows)
     steps = draft.steps[rows]
     series = {name: numbers.pick(rows) for name, numbers in draft.numbers.items()}
     series |= {name: _optional(values[rows]) for name, values in timing.series.items()}
@@ -154,6 +155,19 @@ def _curve(
             )
         )
     )
+
+
+def _rows_that_say_something(
+    draft: _Draft, timing: Timing, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Rows with at least one number; sparse tables have rows for columns that mean nothing here."""
+    values = [numbers.values for numbers in draft.numbers.values()]
+    if any(None not in column for column in values):
+        return rows
+    says = np.array([any(cell is not None for cell in row) for row in zip(*values, strict=True)])
+    for series in timing.series.values():
+        says |= np.isfinite(series)
+    return np.array([row for row in rows.tolist() if says[row]], dtype=np.int64)
 
 
 def _optional(values: NDArray[np.float64]) -> list[float | None]:

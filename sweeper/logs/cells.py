@@ -35,13 +35,14 @@ class Numbers:
 
 
 def read_steps(
-    source: str, table: Table, found: Sequence[Role]
+    source: str, table: Table, roles: Mapping[str, tuple[Role, ...]]
 ) -> tuple[Table, NDArray[np.float64], list[str]]:
     """The step of each row, and the table without the rows that have none.
 
     Raises:
         LogError: A step is no whole number.
     """
+    found = roles.get("step", ())
     if not found:
         return _count_steps(table)
     cells = list(table.columns[found[0].name])
@@ -50,7 +51,8 @@ def read_steps(
             b if a is None or a == "" else a
             for a, b in zip(cells, table.columns[other.name], strict=True)
         ]
-    values = column_numbers(source, table, found[0].name, cells, commas=False)
+    commas = decimal_commas(table, roles)
+    values = column_numbers(source, table, found[0].name, cells, commas=commas)
     if None in values:
         table, values, notes = _drop_without_step(table, values)
     else:
@@ -64,7 +66,31 @@ def read_steps(
             f"{source}:{table.lines[row]}: {found[0].name} is {values[row]}, not a whole step "
             "(allowed: whole numbers; --column step=NAME picks another column)"
         )
-    return table, steps, notes
+    return table, *_count_on(table, steps, roles.get("epoch", ()), notes)
+
+
+def _count_on(
+    table: Table, steps: NDArray[np.float64], epoch: Sequence[Role], notes: list[str]
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Steps that count anew in each epoch, counted on: they fall only where the epoch rises."""
+    falls = np.flatnonzero(np.diff(steps) < 0) + 1
+    if not epoch or not len(falls):
+        return steps, notes
+    epochs = [_float_or_nan(cell) for cell in table.columns[epoch[0].name]]
+    if not all(epochs[row] > epochs[row - 1] for row in falls):
+        return steps, notes
+    offsets = np.zeros(len(steps))
+    for row in falls:
+        offsets[row:] += steps[row - 1]
+    note = "the steps count anew in each epoch: they were counted on"
+    return steps + offsets, [*notes, note]
+
+
+def _float_or_nan(cell: Cell) -> float:
+    try:
+        return float(cell) if cell not in (None, "") else math.nan
+    except ValueError:
+        return math.nan
 
 
 def _count_steps(table: Table) -> tuple[Table, NDArray[np.float64], list[str]]:
@@ -106,7 +132,18 @@ def read_numbers(
         values = column_numbers(source, table, found[0].name, cells, commas=commas, role=role)
         if options.units.get(role) == "bits":
             values = [None if value is None else value * _NATS_PER_BIT for value in values]
+        if role == "tokens":
+            _check_tokens(source, table, found[0].name, values)
         into[role] = Numbers(values)
+
+
+def _check_tokens(source: str, table: Table, name: str, values: Sequence[float | None]) -> None:
+    for row, value in enumerate(values):
+        if value is not None and not value.is_integer():
+            raise LogError(
+                f"{source}:{table.lines[row]}: {name} is {value}, not a whole number of tokens "
+                "(allowed: whole numbers; --column tokens=NAME picks another column)"
+            )
 
 
 def decimal_commas(table: Table, roles: Mapping[str, tuple[Role, ...]]) -> bool:

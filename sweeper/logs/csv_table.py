@@ -41,7 +41,10 @@ def _is_table(text: str, delimiter: str) -> bool:
 
 
 def _split(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader([line], delimiter=delimiter), [])
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:  # a carriage return amid the line: a progress bar, no table
+        return []
 
 
 def _is_number(text: str) -> bool:
@@ -59,7 +62,7 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
         LogError: It is damaged, or has no rows.
     """
     used = delimiter or ","
-    reader = csv.reader(io.StringIO(text), delimiter=used, skipinitialspace=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=used, skipinitialspace=True)
     try:
         header = next((row for row in reader if any(cell.strip() for cell in row)), [])
         lines: list[int] = []

@@ -17,7 +17,7 @@ NUMBER = (
 _RATE = r"(?:it|iters?|steps?|tok|tokens|samples)/s(?:ec)?|s/it|ms/step|s/step"
 _PAIR = re.compile(
     rf"([A-Za-z_][\w/.\- ]*?(?:\s?\([A-Za-z/%]+\))?)(?:\s*[:=]\s*|\s+)(?:tensor\()?\[?"
-    rf"({NUMBER})(?:\s?(ms|s|sec|us|µs|k|K|M|%|{_RATE}))?(?![\w])(?:\s?/\s*\d+\]?)?",
+    rf"({NUMBER})(?:\s?(ms|s|sec|us|µs|min|m|h|k|%|{_RATE}))?(?![\w])(?:\s?/\s*\d+\]?)?",
     re.IGNORECASE,
 )
 _BARE_RATE = re.compile(rf"(?<![\w.])({NUMBER})\s*({_RATE}|ms(?=\s*\|))", re.IGNORECASE)
@@ -34,8 +34,27 @@ _HEADER = re.compile(r"\s*[A-Za-z_][\w /.\-()\"]*(?:[,;\t][ \w/.\-()\"]*)+")
 _MEGATRON_VALIDATION = re.compile(
     rf"validation loss at iteration (\d+).*?lm loss value: ({NUMBER})", re.IGNORECASE
 )
-_SECONDS_PER = {"ms": 1e-3, "us": 1e-6, "µs": 1e-6, "s": 1.0, "sec": 1.0}
+_SECONDS_PER = {
+    "ms": 1e-3,
+    "us": 1e-6,
+    "µs": 1e-6,
+    "s": 1.0,
+    "sec": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+}
 _MULTIPLES = {"k": 1e3, "K": 1e3, "M": 1e6}
+_LEVEL = re.compile(r"(?:DEBUG|INFO|WARN(?:ING)?|ERROR|CRITICAL|NOTICE)\b[\s\-.]*(?:root\b\s*)?")
+_STEP_WORDS = frozenset({"step", "steps", "iter", "iteration", "global_step"})
+_EPOCH = re.compile(r"epoch\s*:?\s*(\d+)", re.IGNORECASE)
+_MAKES = (
+    ("Megatron", re.compile(r"lm loss|consumed samples", re.IGNORECASE)),
+    ("MLX-LM", re.compile(r"Iter \d+: (?:Train|Val) loss")),
+    ("nanoGPT", re.compile(r"iter \d+: loss|step \d+: train loss")),
+    ("modded-nanogpt", re.compile(r"step_avg:")),
+    ("llm.c", re.compile(r"step +\d+/\d+ \| loss")),
+)
 STEP_AND = frozenset(
     {"train_loss", "val_loss", "grad_norm", "learning_rate", "loss_scale", "step_seconds"}
 )
@@ -76,11 +95,9 @@ def find_pairs(line: str) -> list[Pair]:
     pairs: dict[str, Pair] = {}
     for pair in _named(line):
         pairs.setdefault(pair.name, pair)
-    if "/s" in line or "ms" in line:
-        for match in _BARE_RATE.finditer(line):
-            unit = match[2].lower()
-            name = "step ms" if unit == "ms" else unit
-            pairs.setdefault(name, Pair(name, match[1], match.start(1)))
+    if "/s" in line or "ms" in line or "s/it" in line:
+        for pair in _bare_rates(line, {pair.start for pair in pairs.values()}):
+            pairs.setdefault(pair.name, pair)
     if not has_role(pairs, {"step"}) and has_role(pairs, STEP_AND):
         counter = _COUNTER.search(line)
         if counter and not line[: counter.start(1)].lower().rstrip(" [").endswith("epoch"):
@@ -88,16 +105,39 @@ def find_pairs(line: str) -> list[Pair]:
     return list(pairs.values())
 
 
+def _bare_rates(line: str, taken: set[int]) -> Iterator[Pair]:
+    for match in _BARE_RATE.finditer(line):
+        if match.start(1) not in taken:
+            unit = match[2].lower()
+            name = "step ms" if unit == "ms" else unit
+            yield Pair(name, match[1], match.start(1))
+
+
 def _named(line: str) -> Iterator[Pair]:
     for match in _PAIR.finditer(line):
-        unit, name = match[3] or "", match[1].strip(" -")
+        unit, name = match[3] or "", _known_name(match[1].strip(" -"))
         if "/" in unit:
             yield Pair(unit.lower(), match[2], match.start(2))
-        elif meaning_of(name) is not None:
+        elif name:
             seconds = _SECONDS_PER.get(unit)
             factor = seconds if seconds is not None else _MULTIPLES.get(unit)
-            said = unit if seconds is not None else ""
+            said = {"m": "min", "sec": "s"}.get(unit, unit) if seconds is not None else ""
             yield Pair(name, match[2], match.start(2), factor, said)
+
+
+def _known_name(name: str) -> str:
+    """The name that is known in what stands before a number; empty where there is none.
+
+    A logger's prefix (`INFO trainer step`) may stand before a step, but not before a loss:
+    `best loss` is another thing.
+    """
+    if meaning_of(name) is not None:
+        return name
+    bare = _LEVEL.sub("", name, count=1)
+    if meaning_of(bare) is not None:
+        return bare
+    last = name.split(" ")[-1]
+    return last if last.lower() in _STEP_WORDS else ""
 
 
 def read_dict(line: str) -> dict[str, Cell]:
@@ -149,8 +189,11 @@ def read_bar(line: str) -> Bar | None:
     record: dict[str, Cell] = {pair.name: pair.cell for pair in find_pairs(rest)}
     if not has_role(record, {"step"}):
         record["step"] = done
-    if rate and rate != "?":
-        record[unit] = rate
+    if rate and rate != "?" and float(rate) > 0:
+        record["it/s"] = float(rate) if unit == "it/s" else 1 / float(rate)
+    epoch = _EPOCH.search(line, 0, match.start())
+    if epoch and not has_role(record, {"epoch"}):
+        record["epoch"] = epoch[1]
     record["elapsed (bar)"] = _clock_seconds(elapsed)
     return Bar(int(done), int(total), ":" in line[: match.start()].split("%")[0], record)
 
@@ -176,6 +219,8 @@ def find_csv_header(line: str) -> tuple[str, list[str]] | None:
 def read_csv_row(line: str, delimiter: str, names: list[str]) -> dict[str, Cell]:
     """The cells of a row; empty where the line is no row of that table."""
     cells = [cell.strip() for cell in line.split(delimiter)]
+    if delimiter == ";":  # parts cells where commas part decimals
+        cells = [cell if "." in cell else cell.replace(",", ".") for cell in cells]
     if len(cells) != len(names) or not all(map(is_number, cells)):
         return {}
     return dict(zip(names, cells, strict=True))
@@ -183,14 +228,7 @@ def read_csv_row(line: str, delimiter: str, names: list[str]) -> dict[str, Cell]
 
 def kind_of(line: str) -> str:
     """Whose make a line of pairs is, for the words of a report."""
-    lower = line.lower()
-    if "consumed samples" in lower or "lm loss" in lower:
-        return "Megatron"
-    if "it/sec" in lower:
-        return "MLX-LM"
-    if lower.startswith(("iter ", "step ")) and "loss " in lower and "=" not in lower:
-        return "nanoGPT"
-    return "text"
+    return next((make for make, pattern in _MAKES if pattern.search(line)), "text")
 
 
 def has_role(names: dict[str, Cell] | dict[str, Pair], roles: set[str] | frozenset[str]) -> bool:

@@ -113,11 +113,12 @@ class LineReader:
 
     def _read_special(self, line: str) -> tuple[str, dict[str, Cell]]:
         """Makes of line other than pairs, and lines that are used up; no kind for the rest."""
+        bar = read_bar(line) if "[" in line and "<" in line else None
+        if bar and not bar.has_title and (self._bar is None or self._bar[1] == bar.total):
+            self._bar = (bar.done, bar.total)
         if "{" in line and "}" in line[line.index("{") :] and (record := read_dict(line)):
             return "dict", record
-        if "[" in line and "<" in line and (bar := read_bar(line)):
-            if not bar.has_title and (self._bar is None or self._bar[1] == bar.total):
-                self._bar = (bar.done, bar.total)
+        if bar:
             return "progress bar", bar.record if has_role(bar.record, LOSSES) else {}
         if "validation loss at" in line and (record := read_megatron_validation(line)):
             return "Megatron", record
@@ -132,7 +133,7 @@ class LineReader:
         return "", {}
 
     def _read_header(self, line: str) -> None:
-        if "=" in line or ".." in line or ":" in line:
+        if not self.kinds and not self._is_pending and ("=" in line or ".." in line or ":" in line):
             if match := _TRAINER_HEADER.search(line):
                 self.settings[match[1]] = int(match[2].replace(",", ""))
             else:

@@ -34,6 +34,8 @@ class LiveReader:
         self._shapes: dict[tuple[str, ...], Mapping[str, tuple[Role, ...]]] = {}
         self._ranks: dict[str, int] = {}
         self._clock: tuple[int, float] | None = None
+        self._last: tuple[int, float | None] | None = None
+        self._offset = 0
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -63,16 +65,24 @@ class LiveReader:
     def _point(self, record: Mapping[str, Cell]) -> Point | None:
         roles = self._roles(tuple(record))
         values = {role: self._number(record, found[0]) for role, found in roles.items()}
-        step = values.get("step")
-        if step is None:
-            step = _float(record.get(COUNTED))
-        if step is None or step != step or abs(step) >= 2**53:
+        found = values.get("step")
+        if found is None:
+            found = _float(record.get(COUNTED))
+        if found is None or found != found or abs(found) >= 2**53:
             return None
+        step = self._count_on(int(found), values.get("epoch"))
         floats = {name: values[name] for name in _FLOATS if values.get(name) is not None}
-        times = self._times(int(step), record, roles)
+        times = self._times(step, record, roles)
         if not floats and not times:
             return None
-        return Point(int(step), int(values.get("tokens") or 0), **floats, **times)
+        return Point(step, _whole(values.get("tokens")), **floats, **times)
+
+    def _count_on(self, step: int, epoch: float | None) -> int:
+        """Steps that count anew in each epoch, counted on."""
+        before, self._last = self._last, (step, epoch)
+        if before is not None and step < before[0] and _rises(before[1], epoch):
+            self._offset += before[0]
+        return step + self._offset
 
     def _roles(self, names: tuple[str, ...]) -> Mapping[str, tuple[Role, ...]]:
         if names not in self._shapes:
@@ -84,7 +94,7 @@ class LiveReader:
         return {
             role: found
             for role, found in self._shapes[names].items()
-            if role != "train_loss" or self._is_plainest(found[0])
+            if role == "step" or self._is_plainest(found[0])
         }
 
     def _is_plainest(self, role: Role) -> bool:
@@ -134,6 +144,14 @@ class LiveReader:
         before, self._clock = self._clock, (step, seconds)
         if before is not None and step > before[0] and seconds > before[1]:
             times.setdefault("step_seconds", (seconds - before[1]) / (step - before[0]))
+
+
+def _rises(before: float | None, now: float | None) -> bool:
+    return before is not None and now is not None and now > before
+
+
+def _whole(tokens: float | None) -> int:
+    return int(tokens) if tokens is not None and abs(tokens) < 2**53 else 0
 
 
 def _float(cell: Cell) -> float | None:
