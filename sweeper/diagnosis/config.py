@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from pydantic_core import PydanticCustomError
 
-from sweeper.diagnosis.case import RunConfig
-from sweeper.diagnosis.config_files import Setting, Source
+from sweeper.diagnosis.case import ModelFacts, RunConfig
+from sweeper.diagnosis.config_files import Setting, Source, read_source
 from sweeper.diagnosis.config_names import Meaning, Unmapped, meaning_of, unknown_key
 from sweeper.diagnosis.logged import logged_facts
-from sweeper.errors import UsageError
+from sweeper.diagnosis.model import base_folder
+from sweeper.errors import BaseError, UsageError
 from sweeper.logs import Log
 from sweeper.study.problems import wrong
 
@@ -29,7 +32,25 @@ def settings_of_log(log: Log) -> Source:
     return Source(log.source, tuple(settings), is_given=False)
 
 
-def merge_config(sources: Sequence[Source], log: Log) -> RunConfig:
+def settings_of_model(facts: ModelFacts, folder: Path) -> Source:
+    """What a base says of its own shape, and its weights of their past.
+
+    Args:
+        facts: The base.
+        folder: What a relative directory is relative to.
+    """
+    settings = [
+        Setting("vocab_size", facts.vocab_size, facts.source),
+        Setting("hidden_size", facts.hidden_size, facts.source),
+    ]
+    with suppress(BaseError):  # an embedded base that has not been made here yet
+        settings += read_source(str(base_folder(facts.source, folder) / "config.json")).settings
+    if facts.looks_untrained is not None:
+        settings.append(Setting("pretrained", not facts.looks_untrained, "weights"))
+    return Source(facts.source, tuple(settings), is_given=False)
+
+
+def merge_config(sources: Iterable[Source], log: Log) -> RunConfig:
     """One configuration of many sources.
 
     Args:

@@ -11,6 +11,7 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from sweeper.diagnosis.config_aliases import ALIASES
 from sweeper.errors import StudyFileError, UsageError
 from sweeper.study import Hyperparameters
 from sweeper.study.document import Document, document_of, syntax_message, value_of
@@ -19,6 +20,12 @@ from sweeper.study.quantities import Tokens
 from sweeper.study.yaml12 import compose
 
 FLAG_ORIGIN = "--config"
+# A model's configuration says more, but of the model's defaults, not of a run.
+_SHAPE = frozenset(
+    alias
+    for name in ("vocab_size", "num_heads", "num_layers", "hidden_size")
+    for alias in (name, *ALIASES[name])
+)
 _ALLOWED = "allowed: a YAML or JSON file, nanoGPT's .py, or KEY=VALUE"
 
 
@@ -147,7 +154,10 @@ def _mapping(path: Path, content: str) -> Source:
     if ours := _our_part(document.data):
         settings = (*_implied(document, ours), *_settings(document, ours.hyperparameters))
         return Source(str(path), settings, notes, ours.model, ours.data, path.parent)
-    return Source(str(path), tuple(_settings(document, ())), notes)
+    settings = tuple(_settings(document, ()))
+    if "model_type" in document.data:
+        settings = tuple(setting for setting in settings if setting.key in _SHAPE)
+    return Source(str(path), settings, notes)
 
 
 def _document(path: Path, content: str) -> Document:

@@ -33,6 +33,7 @@ def read_corpus_facts(
     model: str | None,
     config: RunConfig,
     event_steps: EventSteps,
+    model_folder: Path | None = None,
 ) -> CorpusFacts:
     """Read a corpus and look at it from all sides.
 
@@ -42,17 +43,21 @@ def read_corpus_facts(
 
     Args:
         source: As `sweeper.data.read_corpus` takes it.
-        folder: What relative paths are relative to.
+        folder: What a relative path is relative to.
         model: The base whose tokenizer the run used, if it is known.
         config: Says how many tokens a step reads; without it there are no events.
         event_steps: Event steps, each with the step before it from which on it may have begun.
+        model_folder: What a relative directory of the model is relative to, if not to `folder`.
 
     Raises:
         DataError: The corpus cannot be read, or is too short.
         BaseError: The model cannot be found, or has no tokenizer.
     """
     corpus = read_corpus(source, folder)
-    tokenizer = read_bare_tokenizer(base_folder(model, folder), model) if model else None
+    tokenizer = None
+    if model is not None:
+        place = base_folder(model, folder if model_folder is None else model_folder)
+        tokenizer = read_bare_tokenizer(place, model)
 
     def remember(text: TokenText, oddities: Oddities) -> Events:
         return _events_in_order(text, oddities, config.tokens_per_step, event_steps)

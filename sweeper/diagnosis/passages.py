@@ -94,11 +94,18 @@ def _and_more(group: Group) -> str:
 
 
 def _of_repeats(text: TokenText, repeats: Iterable[Repeat]) -> Found:
+    held: defaultdict[int, list[Repeat]] = defaultdict(list)
     for repeat in repeats:
-        count = len(repeat.positions)
-        remark = f"holds a passage of {repeat.num_tokens:,} tokens that stands {count:,} times"
         for document in np.unique(text.documents_at(np.array(repeat.positions))).tolist():
-            yield document, 1.5, remark
+            held[document].append(repeat)
+    for document, passages in held.items():
+        longest = max(passages, key=lambda repeat: repeat.num_tokens)
+        remark = (
+            f"holds a passage of {longest.num_tokens:,} tokens that stands "
+            f"{len(longest.positions):,} times"
+        )
+        more = f", and {len(passages) - 1:,} shorter ones" if len(passages) > 1 else ""
+        yield document, 1.5, remark + more
 
 
 def _of_drift(text: TokenText, drift: Iterable[DriftWindow]) -> Found:
