@@ -17,7 +17,7 @@ from sweeper.diagnosis.rate import logged_rate, scheduled_rate
 MAX_ROWS = 30
 # Smaller changes than this fraction of the loss are called flat.
 _FLAT = 0.005
-_NOISY = 0.02  # and so are changes within the noise, up to this fraction
+_NOISY = 0.05  # and so are changes within the noise, up to this fraction
 _STRETCHES = {
     FindingKind.PLATEAU: "plateau",
     FindingKind.OVERFIT: "overfitting",
@@ -162,7 +162,7 @@ def _movement(point: Point, change: float | None, noise: float) -> str:
     if change is None:
         return "start"
     level = abs(point.train_loss if point.train_loss is not None else point.val_loss or 0.0)
-    flat = max(_FLAT * level, min(2 * noise, _NOISY * level))
+    flat = max(_FLAT * level, min(2 * math.sqrt(2) * noise, _NOISY * level))
     if abs(change) <= flat:
         return "flat"
     if change < 0:
