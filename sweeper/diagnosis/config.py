@@ -14,7 +14,6 @@ from sweeper.diagnosis.case import ModelFacts, RunConfig
 from sweeper.diagnosis.config_files import Setting, Source, read_source
 from sweeper.diagnosis.config_names import Meaning, Unmapped, meaning_of, unknown_key
 from sweeper.diagnosis.logged import logged_facts
-from sweeper.diagnosis.model import base_folder
 from sweeper.errors import BaseError, UsageError
 from sweeper.logs import Log
 from sweeper.study.problems import wrong
@@ -39,6 +38,8 @@ def settings_of_model(facts: ModelFacts, folder: Path) -> Source:
         facts: The base.
         folder: What a relative directory is relative to.
     """
+    from sweeper.diagnosis.model import base_folder  # costs time that most diagnoses can save
+
     settings = [
         Setting("vocab_size", facts.vocab_size, facts.source),
         Setting("hidden_size", facts.hidden_size, facts.source),

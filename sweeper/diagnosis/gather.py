@@ -15,10 +15,8 @@ from sweeper.diagnosis.case import Case, CorpusFacts, ModelFacts, RunConfig
 from sweeper.diagnosis.checkpoints import FoundCheckpoints, find_checkpoints
 from sweeper.diagnosis.config import merge_config, settings_of_log, settings_of_model
 from sweeper.diagnosis.config_files import Source, read_source
-from sweeper.diagnosis.corpus import read_corpus_facts
-from sweeper.diagnosis.model import base_folder, read_model_facts
+from sweeper.diagnosis.places import CURVE, MANIFEST, trial_folder
 from sweeper.diagnosis.rate import warmup_end
-from sweeper.diagnosis.trial import CURVE, MANIFEST, read_trial, read_trial_corpus, trial_folder
 from sweeper.errors import BaseError, DataError
 from sweeper.logs import Log, LogOptions, read_log
 
@@ -137,6 +135,8 @@ def _named(request: Request, own_folder: Path | None, given: Sequence[Source]) -
 def _model_facts(named: _Named, notes: list[str]) -> ModelFacts | None:
     if named.model is None:
         return None
+    from sweeper.diagnosis.model import read_model_facts  # here and below: most logs come alone
+
     try:
         return read_model_facts(named.model, named.model_folder)
     except BaseError as error:
@@ -212,6 +212,9 @@ def _given_corpus(
     data: str, named: _Named, config: RunConfig, events: Mapping[int, int], notes: list[str]
 ) -> CorpusFacts:
     """The corpus that the user named, by the tokens of a base that is at hand."""
+    from sweeper.diagnosis.corpus import read_corpus_facts
+    from sweeper.diagnosis.model import base_folder
+
     model = named.model
     if model is not None and not named.is_model_given:
         try:
@@ -233,6 +236,9 @@ def _mentioned_corpus(
     named: _Named, own_folder: Path | None, config: RunConfig, events: Mapping[int, int]
 ) -> CorpusFacts | None:
     """The corpus that a run of ours or a study says it was trained on."""
+    from sweeper.diagnosis.corpus import read_corpus_facts
+    from sweeper.diagnosis.trial import read_trial, read_trial_corpus
+
     trial = read_trial(own_folder) if own_folder else None
     if trial is not None:
         return read_trial_corpus(trial, events)

@@ -22,13 +22,11 @@ from sweeper.diagnosis.corpus import Events, EventSteps, look_at
 from sweeper.diagnosis.duplicates import find_near_duplicates
 from sweeper.diagnosis.model import base_folder
 from sweeper.diagnosis.passages import Oddities, Piece, choose_passages
+from sweeper.diagnosis.places import MANIFEST
 from sweeper.diagnosis.text import TokenText, tokenize_text
 from sweeper.errors import CheckpointError
 from sweeper.models.bare_tokenizer import BareTokenizer, read_bare_tokenizer
 from sweeper.study import DataSpec, Hyperparameters
-
-MANIFEST = "manifest.json"
-CURVE = "curve.jsonl"
 
 
 class _Plan(BaseModel):
@@ -68,20 +66,6 @@ class Trial:
     split_seed: int
     hyperparameters: Hyperparameters
     tokens: int
-
-
-def trial_folder(log: Path | None) -> Path | None:
-    """The folder of the run of ours that a log belongs to; None for any other log.
-
-    Args:
-        log: A run's folder, or the curve in it.
-    """
-    if log is None:
-        return None
-    folder = log if log.is_dir() else log.parent
-    is_curve = log.is_dir() or log.name == CURVE
-    is_ours = is_curve and (folder / MANIFEST).is_file() and (folder / CURVE).is_file()
-    return folder if is_ours else None
 
 
 def read_trial(folder: Path) -> Trial | None:
