@@ -7,13 +7,16 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from sweeper import __version__
+from sweeper.cli_diagnose import diagnose
 from sweeper.errors import NoCompletedTrialError, SweeperError
+
+if TYPE_CHECKING:  # `diagnose` prints without it, and is to answer at once
+    from rich.console import Console
 
 app = typer.Typer(
     name="sweeper",
@@ -54,10 +57,14 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 def _progress() -> Console:
+    from rich.console import Console
+
     return Console(stderr=True)
 
 
 def _show(*parts: object) -> None:
+    from rich.console import Console
+
     console = Console()
     console.print(*parts, soft_wrap=False)
 
@@ -66,6 +73,9 @@ def _version(wanted: bool) -> None:
     if wanted:
         print(f"sweeper {__version__}")
         raise typer.Exit
+
+
+app.command()(diagnose)
 
 
 @app.callback()

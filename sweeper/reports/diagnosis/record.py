@@ -22,6 +22,12 @@ def diagnosis_json(diagnosis: Diagnosis) -> str:
     return json.dumps(plain(diagnosis_record(diagnosis)), indent=2, allow_nan=False) + "\n"
 
 
+def diagnosis_line(diagnosis: Diagnosis) -> str:
+    """The whole diagnosis as the last line of a stream of JSON lines."""
+    record = {"event": "end", "diagnosis": diagnosis_record(diagnosis)}
+    return json.dumps(plain(record), allow_nan=False) + "\n"
+
+
 def diagnosis_record(diagnosis: Diagnosis) -> dict[str, object]:
     """The diagnosis as nested mappings and lists."""
     case, log = diagnosis.case, diagnosis.case.log
