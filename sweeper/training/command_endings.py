@@ -59,7 +59,7 @@ def _nothing_found(plan: CommandPlan, curve: Curve, lines: Sequence[str]) -> str
         "jsonl": 'lines of JSON such as {"step": 500, "val_loss": 7.13}',
         "regex": f"lines that match engine.pattern, {plan.engine.pattern}",
     }[metrics]
-    found = f"training losses at {len(curve)} steps" if len(curve) else "none of it"
+    found = "training losses only" if len(curve) else "none of it"
     remedy = {
         "auto": "print one, or describe the lines with engine.metrics: regex and engine.pattern",
         "jsonl": "print one, or let engine.metrics be auto",

@@ -17,7 +17,7 @@ def merged(point: Point, later: Point) -> Point:
     said: dict[str, Any] = {
         name: getattr(later, name) for name in _MEASURED if getattr(later, name) is not None
     }
-    return replace(point, **said)
+    return replace(point, tokens=point.tokens or later.tokens, **said)
 
 
 def news_of(later: Point, point: Point) -> Point | None:
@@ -52,24 +52,22 @@ class Gathering:
             The steps that are whole now, in the same order.
         """
         whole: list[Point] = []
-        for part in map(self._filled, parts):
-            if self._part is None:
-                self._part = part
-            elif part.step == self._part.step:
+        for part in map(self._timed, parts):
+            if self._part is not None and part.step == self._part.step:
                 self._part = merged(self._part, part)
             else:
-                whole.append(self._part)
+                whole += self.flush()
                 self._part = part
         return whole
 
     def flush(self) -> list[Point]:
         """The step in hand, for when no more of it is to be expected."""
         part, self._part = self._part, None
-        return [] if part is None else [part]
+        if part is None:
+            return []
+        return [replace(part, tokens=part.tokens or part.step * self._tokens_per_step)]
 
-    def _filled(self, part: Point) -> Point:
-        return replace(
-            part,
-            tokens=part.tokens or part.step * self._tokens_per_step,
-            seconds=self._seconds(part.step) if part.seconds is None else part.seconds,
-        )
+    def _timed(self, part: Point) -> Point:
+        if part.seconds is not None:
+            return part
+        return replace(part, seconds=self._seconds(part.step))
