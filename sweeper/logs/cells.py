@@ -16,6 +16,7 @@ from sweeper.logs.roles import Role
 from sweeper.logs.table import Table, pick_rows
 from sweeper.logs.values import ALLOWED, Cell, finds_decimal_commas, number, whole_numbers
 
+_COUNTS = ("step", "tokens")
 _TIMES = ("seconds", "step_seconds")
 _NATS_PER_BIT = math.log(2)
 _MAX_LISTED = 3
@@ -147,14 +148,21 @@ def _check_tokens(source: str, table: Table, name: str, values: Sequence[float |
 
 
 def decimal_commas(table: Table, roles: Mapping[str, tuple[Role, ...]]) -> bool:
-    """Whether this table parts decimals by commas."""
-    verdicts = [
-        finds_decimal_commas(table.columns[each.name])
-        for role, found in roles.items()
-        if role not in ("step", "tokens")
-        for each in found[:1]
-    ]
-    return True in verdicts and False not in verdicts
+    """Whether this table parts decimals by commas.
+
+    Where all its numbers can be read both ways, its losses decide: 1.234 nats are a loss, 1234
+    are none.
+    """
+    verdicts: list[bool] = []
+    for role, found in roles.items():
+        if role not in _COUNTS:
+            verdict = finds_decimal_commas(table.columns[found[0].name])
+            if verdict is not None:
+                verdicts.append(verdict)
+    if verdicts:
+        return all(verdicts)
+    losses = (table.columns[roles[r][0].name] for r in ("train_loss", "val_loss") if r in roles)
+    return any(isinstance(cell, str) and "," in cell for cells in losses for cell in cells)
 
 
 def column_numbers(
@@ -177,7 +185,7 @@ def column_numbers(
     values: list[float | None] = []
     for row, cell in enumerate(cells):
         try:
-            values.append(number(cell, comma_is_decimal=commas))
+            values.append(number(cell, comma_is_decimal=commas, is_count=role in _COUNTS))
         except ValueError as error:
             raise LogError(
                 f"{source}:{table.lines[row]}: {name} is {cell!r}, not a number (allowed: "

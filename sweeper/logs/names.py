@@ -187,7 +187,7 @@ def meaning_of(name: str) -> Meaning | None:
         return found
     for prefix in _PREFIXES:
         rest = _MEANINGS.get(normal.removeprefix(prefix)) if normal.startswith(prefix) else None
-        if rest is not None and rest.role != "val_loss":
+        if rest is not None and (rest.role != "val_loss" or not prefix.startswith("train")):
             return Meaning(rest.role, rest.rank + 100, rest.unit, rest.reading)
     if _MEANS_VALIDATION.fullmatch(normal):
         return Meaning("val_loss", _RANK_BY_PATTERN, "nats")

@@ -13,6 +13,7 @@ Floats = NDArray[np.float64]
 
 _FEW_JUMPS = 3
 _JUMP_SHARE = 0.1  # of the rows; a log whose steps go back more often is out of order
+_SHORT_PIECE = 3  # rows
 _STARTING_LEVEL = 0.5  # of the loss's whole fall: a run above it has begun anew
 
 
@@ -55,11 +56,19 @@ def find_order(steps: Floats, losses: Floats) -> Order:
     everything = np.arange(len(steps))
     if not len(jumps):
         return Order((everything,), ((),))
-    if len(jumps) > max(_FEW_JUMPS, _JUMP_SHARE * len(steps)):
+    if _is_shuffled(steps, len(jumps)):
         return Order((np.argsort(steps, kind="stable"),), ((),), is_sorted=True)
     edges = [0, *map(int, jumps), len(steps)]
     segments = [Segment(a, b) for a, b in pairwise(edges)]
     return _judge(steps, losses, segments)
+
+
+def _is_shuffled(steps: Floats, num_jumps: int) -> bool:
+    """Whether steps go back too often for restarts, or in short pieces and never to a known one."""
+    if num_jumps > max(_FEW_JUMPS, _JUMP_SHARE * len(steps)):
+        return True
+    in_pieces = len(steps) < _SHORT_PIECE * (num_jumps + 1)
+    return in_pieces and len(np.unique(steps)) == len(steps)
 
 
 def _judge(steps: Floats, losses: Floats, segments: Sequence[Segment]) -> Order:
@@ -100,7 +109,7 @@ def _rows(
 def _begins_anew(steps: Floats, losses: Floats, run: Sequence[Segment], segment: Segment) -> bool:
     first = steps[run[0].start]
     spacing = steps[run[0].start + 1] - first if run[0].end - run[0].start > 1 else 0
-    if steps[segment.start] > first + max(spacing, 0):
+    if abs(steps[segment.start] - first) > max(spacing, 0):
         return False
     old = np.concatenate([losses[part.start : part.end] for part in run])
     old, new = old[np.isfinite(old)], losses[segment.start : segment.end]

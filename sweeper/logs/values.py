@@ -13,6 +13,7 @@ ALLOWED = "a number, nan, inf, or nothing at all"
 
 _THOUSANDS_COMMA = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _THOUSANDS_DOT = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
+_COUNT = re.compile(r"\d{1,3}(?:([.,])\d{3})+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 _SUFFIXED = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([kKMGBT%])")
 _SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "%": 1.0}
@@ -26,12 +27,13 @@ def whole_numbers(cells: Sequence[Cell]) -> list[float | None] | None:
         return None
 
 
-def number(cell: Cell, *, comma_is_decimal: bool = False) -> float | None:
+def number(cell: Cell, *, comma_is_decimal: bool = False, is_count: bool = False) -> float | None:
     """The number in a cell, None where nothing was logged.
 
     Args:
         cell: As the log has it.
         comma_is_decimal: Whether `1,234` is a little more than one.
+        is_count: Whether it counts something, so that `1,234` cannot be.
 
     Raises:
         ValueError: It is something else.
@@ -43,6 +45,8 @@ def number(cell: Cell, *, comma_is_decimal: bool = False) -> float | None:
     text = cell.strip().strip("'\"")
     if text.lower() in NOT_LOGGED:
         return None
+    if is_count and (count := _COUNT.fullmatch(text)) and (count[1] == "," or comma_is_decimal):
+        return float(text.replace(count[1], ""))
     if comma_is_decimal and (_THOUSANDS_DOT.fullmatch(text) or _DECIMAL_COMMA.fullmatch(text)):
         return float(text.replace(".", "").replace(",", "."))
     try:
