@@ -161,8 +161,8 @@ def _mapping(path: Path, content: str) -> Source:
 
 
 def _document(path: Path, content: str) -> Document:
-    if path.suffix == ".json":  # where a tab may indent, as it may not in YAML
-        content = "\n".join(_untabbed(line) for line in content.split("\n"))
+    if path.suffix == ".json":  # where tabs may stand between values, as in YAML they may not
+        content = content.replace("\t", " ")
     try:
         node = compose(content)
         if isinstance(node, yaml.MappingNode):
@@ -176,11 +176,6 @@ def _document(path: Path, content: str) -> Document:
     except StudyFileError as error:
         raise UsageError(f"--config {error}") from error
     raise UsageError(f"--config {path}: no mapping of keys to values in it ({_ALLOWED})")
-
-
-def _untabbed(line: str) -> str:
-    rest = line.lstrip("\t ")
-    return line[: len(line) - len(rest)].replace("\t", " ") + rest
 
 
 @dataclass(frozen=True)
@@ -231,8 +226,8 @@ def _implied(document: Document, ours: _OurPart) -> Iterator[Setting]:
     except PydanticCustomError:
         return
     yield Setting("total_steps", recipe.steps_within(tokens), _place(document, ours.tokens))
-    if ours.model is not None:
-        is_pretrained = ours.model != "builtin:untrained"
+    if ours.model is not None and not ours.model.startswith((".", "/", "~")):
+        is_pretrained = ours.model != "builtin:untrained"  # what a directory holds, weights tell
         yield Setting("pretrained", is_pretrained, _place(document, ours.model_key))
 
 

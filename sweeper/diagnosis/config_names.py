@@ -147,9 +147,9 @@ def _warmup(value: object) -> Meaning:
     share = percent_value(value) if isinstance(value, str) else value
     if value is None or value == "auto":
         return {}
-    if isinstance(share, float) and share < 1:
+    if isinstance(share, float) and (share < 1 or isinstance(value, str)):
         return {"warmup_share": share}
-    return {"warmup_steps": value if share is None else share}
+    return {"warmup_steps": value}
 
 
 def _nanogpt_warmup(value: object) -> Meaning:
