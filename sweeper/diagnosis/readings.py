@@ -10,13 +10,19 @@ import numpy as np
 
 from sweeper.curves import Curve, Finding, FindingKind
 from sweeper.curves.series import Series
+from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, RunConfig
-from sweeper.diagnosis.excursion import SERIES, Rise, rises
+from sweeper.diagnosis.excursion import (
+    LATEST_START_STEP,
+    SERIES,
+    SERIES_WORDS,
+    Rise,
+    main_rises,
+    rises,
+)
 from sweeper.diagnosis.rate import schedule_of
 from sweeper.study.schedule import learning_rate_at
 
-# A first loss that was logged later than this says little about the start.
-_START_STEPS = 100
 # Trailing gradient norms that tell the usual one, and points before an onset that may foretell it.
 _GRADIENT_WINDOW = 32
 _PRECURSOR_POINTS = 5
@@ -59,7 +65,7 @@ class GradientJump:
 def start_of(curve: Curve) -> Start | None:
     """The loss before training changed much; None where the log begins too late."""
     for point in curve:
-        if point.step > _START_STEPS:
+        if point.step > LATEST_START_STEP:
             return None
         for loss in (point.train_loss, point.val_loss):
             if loss is not None and math.isfinite(loss):
@@ -68,8 +74,8 @@ def start_of(curve: Curve) -> Start | None:
 
 
 def surges(case: Case) -> tuple[Finding, ...]:
-    """Spikes and divergences."""
-    return case.of_kind(FindingKind.SPIKE, FindingKind.DIVERGENCE)
+    """Spikes and divergences; a spike that a divergence begins with is one with it."""
+    return main_rises(case)
 
 
 def main_surge(case: Case) -> Finding | None:
@@ -101,9 +107,54 @@ def previous_step(curve: Curve, step: int) -> int | None:
     return None
 
 
-def rises_by_series(curve: Curve, finding: Finding) -> dict[str, Rise]:
-    """The spike in every series that can tell."""
-    return {rise.series: rise for rise in rises(curve, finding)}
+@dataclass(frozen=True)
+class Witness:
+    """What one series did in an event, as far as it was logged before and inside it.
+
+    Attributes:
+        name: `training` or `validation`.
+        rise: None where it did not rise at all.
+    """
+
+    name: str
+    rise: Rise | None
+
+    @property
+    def has_risen(self) -> bool:
+        """Whether it really took part."""
+        return self.rise is not None and self.rise.has_risen
+
+    @property
+    def height(self) -> float:
+        """In nats."""
+        return self.rise.height if self.rise is not None else 0.0
+
+    @property
+    def is_above_start(self) -> bool:
+        """Whether it rose above the starting loss."""
+        return self.rise is not None and self.rise.is_above_start
+
+    def __str__(self) -> str:
+        if self.rise is None:
+            return f"{self.name} did not rise"
+        height, peak = phrases.nats(self.rise.height), phrases.loss(self.rise.peak)
+        return f"{self.name} rose by {height} nats to {peak}"
+
+
+def witness(curve: Curve, finding: Finding, series: str) -> Witness | None:
+    """One series in an event; None where it was not logged before or inside it."""
+    values = Series.of(curve, series)
+    inside = values.between(finding.start_step, finding.end_step)
+    if not len(inside) or values.steps[0] >= finding.start_step:
+        return None
+    found = {rise.series: rise for rise in rises(curve, finding)}
+    return Witness(SERIES_WORDS[series], found.get(series))
+
+
+def testimony(finding: Finding, *witnesses: Witness) -> str:
+    """What the series did in an event, without a full stop."""
+    words = phrases.joined([str(each) for each in witnesses])
+    return f"{words[:1].upper()}{words[1:]} at step {finding.start_step:,}"
 
 
 def gradients_are_placeholders(curve: Curve) -> bool:

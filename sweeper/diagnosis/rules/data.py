@@ -11,7 +11,7 @@ from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, CorpusFacts, Evidence, Passage
 from sweeper.diagnosis.cause import Advice, Decision, Rule
 from sweeper.diagnosis.gap import gap_rows
-from sweeper.diagnosis.readings import main_surge, previous_step, rises_by_series, start_of
+from sweeper.diagnosis.readings import main_surge, previous_step, start_of, witness
 from sweeper.diagnosis.remedies import proposed
 from sweeper.diagnosis.verdicts import (
     NO_SPIKE,
@@ -60,12 +60,12 @@ def _by_witnesses(case: Case, event: Finding, evidence: tuple[str, ...]) -> Deci
     confidence = 0.55 if case.corpus.order_is_known else 0.3
     if not case.corpus.order_is_known:
         evidence += ("That holds if the corpus was read in order.",)
-    val, start = rises_by_series(case.curve, event).get("val_loss"), start_of(case.curve)
-    if val is not None and start is not None and val.has_risen and val.peak > start.loss:
+    val = witness(case.curve, event, "val_loss")
+    if val is not None and val.has_risen and val.is_above_start:
         confidence /= 2
         evidence += (
-            f"But validation rose to {phrases.loss(val.peak)}, above the start: text alone hardly "
-            "does that at an ordinary learning rate.",
+            f"But {val}, above the start: text alone hardly does that at an ordinary learning "
+            "rate.",
         )
     return supported(confidence, *evidence)
 

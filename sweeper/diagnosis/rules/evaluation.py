@@ -11,9 +11,8 @@ from sweeper.diagnosis.cause import Advice, Decision, Rule
 from sweeper.diagnosis.diagnosis import GapRow
 from sweeper.diagnosis.excursion import finite_points
 from sweeper.diagnosis.gap import gap_rows
-from sweeper.diagnosis.readings import main_surge, rises_by_series
+from sweeper.diagnosis.readings import main_surge, testimony, witness
 from sweeper.diagnosis.remedies import evaluated_twice, proposed
-from sweeper.diagnosis.rules.jumps import heights
 from sweeper.diagnosis.verdicts import (
     NO_SPIKE,
     REMEDIES,
@@ -32,16 +31,14 @@ def _decide_fault(case: Case) -> Decision:
     event = main_surge(case)
     if event is None:
         return contradicted(0.9, NO_SPIKE)
-    seen = rises_by_series(case.curve, event)
-    train, val = seen.get("train_loss"), seen.get("val_loss")
+    train = witness(case.curve, event, "train_loss")
+    val = witness(case.curve, event, "val_loss")
     if val is None:
         return untestable(
             f"Nothing was evaluated at step {event.start_step:,}: {REMEDIES[Evidence.VALIDATION]}."
         )
     if not val.has_risen:
-        return contradicted(
-            0.8, f"The evaluation did not jump: {phrases.nats(val.height)} nats in validation."
-        )
+        return contradicted(0.8, f"The evaluation did not jump: {val}.")
     if train is None:
         return untestable(
             "Validation jumped, and no training loss was logged there to compare: log both."
@@ -49,18 +46,18 @@ def _decide_fault(case: Case) -> Decision:
     if not train.has_risen:
         return supported(
             0.5,
-            f"{heights(train, val)}: training did not follow, so the weights in training were "
-            "probably sound.",
+            f"{testimony(event, train, val)}: training did not follow, so the weights in training "
+            "were probably sound.",
             val_rise=val.height,
         )
     if event.recovered:
         return supported(
             0.3,
-            f"{heights(train, val)}, and both came back. If the training loss was measured by the "
-            "same evaluation, one fault of it gives both.",
+            f"{testimony(event, train, val)}, and both came back. If the training loss was measured "
+            "by the same evaluation, one fault of it gives both.",
             val_rise=val.height,
         )
-    return contradicted(0.5, f"{heights(train, val)}, and they stayed up.")
+    return contradicted(0.5, f"{testimony(event, train, val)}, and they stayed up.")
 
 
 def _advise_fault(case: Case, decision: Decision) -> tuple[Advice, ...]:

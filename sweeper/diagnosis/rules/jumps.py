@@ -7,7 +7,15 @@ from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, Evidence
 from sweeper.diagnosis.cause import Advice, Decision, Rule
 from sweeper.diagnosis.excursion import Rise, finite_points
-from sweeper.diagnosis.readings import main_surge, previous_step, rises_by_series, start_of, surges
+from sweeper.diagnosis.readings import (
+    Witness,
+    main_surge,
+    previous_step,
+    start_of,
+    surges,
+    testimony,
+    witness,
+)
 from sweeper.diagnosis.remedies import evaluated_twice, logged_gradients, proposed
 from sweeper.diagnosis.verdicts import NO_SPIKE, REMEDIES, contradicted, supported, untestable
 
@@ -20,37 +28,30 @@ _RATE_BREAK = 1.5
 _BLIND_NATS = 7.0
 
 
-def heights(train: Rise, val: Rise) -> str:
-    """Both jumps in words."""
-    return (
-        f"Training rose by {phrases.nats(train.height)} nats to {phrases.loss(train.peak)} and "
-        f"validation by {phrases.nats(val.height)} to {phrases.loss(val.peak)} at step "
-        f"{train.peak_step:,}"
-    )
-
-
 def _decide_outlier(case: Case) -> Decision:
     event = main_surge(case)
     if event is None:
         return contradicted(0.9, NO_SPIKE)
     if event.kind is FindingKind.DIVERGENCE:
         return contradicted(0.8, "The loss stayed up: one batch passes.")
-    seen = rises_by_series(case.curve, event)
-    train, val = seen.get("train_loss"), seen.get("val_loss")
+    train = witness(case.curve, event, "train_loss")
+    val = witness(case.curve, event, "val_loss")
     if train is None:
         return untestable("No training loss was logged at the spike: log it at every step.")
     if val is not None and val.has_risen:
         return contradicted(
             0.9,
-            f"{heights(train, val)}: one odd training batch is not in the validation set and "
-            "cannot raise its loss by itself.",
+            f"{testimony(event, train, val)}: one odd training batch is not in the validation set "
+            "and cannot raise its loss by itself.",
             train_rise=train.height,
             val_rise=val.height,
         )
-    return _training_only(case, event, train, val)
+    if train.rise is None:
+        return untestable("The training loss did not rise in the event: log it at every step.")
+    return _training_only(case, event, train.rise, val)
 
 
-def _training_only(case: Case, event: Finding, train: Rise, val: Rise | None) -> Decision:
+def _training_only(case: Case, event: Finding, train: Rise, val: Witness | None) -> Decision:
     num_points = len(train.elevated_steps)
     if event.recovered is False and train.after is None:
         return untestable("The log ends in the spike: whether it passes is not known.")
@@ -69,7 +70,7 @@ def _training_only(case: Case, event: Finding, train: Rise, val: Rise | None) ->
     )
     coarse = event.start_step - train.before_step > _DENSE_STEPS
     if val is not None:
-        text += f", while validation moved by {phrases.nats(val.height)}"
+        text += f", while {val}"
     if coarse:
         text += f"; {event.start_step - train.before_step:,} steps before it were not logged"
     confidence = 0.35 + (0.2 if val is not None else 0.0) - (0.15 if coarse else 0.0)
@@ -102,38 +103,38 @@ def _decide_state(case: Case) -> Decision:
     event = main_surge(case)
     if event is None:
         return contradicted(0.9, NO_SPIKE)
-    seen = rises_by_series(case.curve, event)
-    train, val = seen.get("train_loss"), seen.get("val_loss")
+    train = witness(case.curve, event, "train_loss")
+    val = witness(case.curve, event, "val_loss")
     if train is None or val is None:
         return untestable(
             f"Both losses are needed at step {event.start_step:,}: {REMEDIES[Evidence.VALIDATION]}."
         )
-    if not (train.has_risen and val.has_risen):
-        return contradicted(0.7, f"{heights(train, val)}: the two did not rise together.")
-    start = start_of(case.curve)
+    text = testimony(event, train, val)
+    if train.rise is None or not (train.has_risen and val.has_risen):
+        return contradicted(0.7, f"{text}: the two did not rise together.")
     numbers = {"train_rise": train.height, "val_rise": val.height}
-    if start is None or train.peak <= start.loss or val.peak <= start.loss:
-        return supported(
-            0.35, f"{heights(train, val)}: the weights got worse for both, in part.", **numbers
-        )
-    back = (
-        f" It came back to {phrases.loss(train.after)} within {_steps_back(train)}, which a fault "
-        "that passes explains more easily than weights that were learned anew."
-        if train.after is not None and event.recovered
-        else ""
-    )
+    if not (train.is_above_start and val.is_above_start):
+        return supported(0.35, f"{text}: the weights got worse for both, in part.", **numbers)
     return supported(
         0.55,
-        f"{heights(train, val)}, both above the starting loss {phrases.loss(start.loss)}: worse "
-        "than before any training, on texts that share no batch.",
-        f"Damaged weights, or a fault of the evaluation or of the adapter's state, fit.{back}",
-        start=start.loss,
+        f"{text}, both above the starting loss {phrases.loss(train.rise.start)}: worse than before "
+        "any training, on texts that share no batch.",
+        "Damaged weights, or a fault of the evaluation or of the adapter's state, fit."
+        f"{_return(event, train.rise)}",
+        start=train.rise.start,
         **numbers,
     )
 
 
-def _steps_back(rise: Rise) -> str:
-    return phrases.plural((rise.after_step or rise.peak_step) - rise.peak_step, "step")
+def _return(event: Finding, rise: Rise) -> str:
+    """How soon the loss was back, and what that makes likelier."""
+    if rise.after is None or rise.after_step is None or not event.recovered:
+        return ""
+    back = phrases.plural(rise.after_step - rise.peak_step, "step")
+    return (
+        f" It came back to {phrases.loss(rise.after)} within {back}, which a fault that passes "
+        "explains more easily than weights that were learned anew."
+    )
 
 
 def _advise_state(case: Case, decision: Decision) -> tuple[Advice, ...]:

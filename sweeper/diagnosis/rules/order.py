@@ -122,7 +122,9 @@ def correlation_at(values: NDArray[np.float64], lag: int) -> float:
     begin = (lag - 1) // 2
     rest = values[begin : begin + len(smooth)] - smooth
     left, right = rest[:-lag], rest[lag:]
-    if len(left) < 3 or np.ptp(left) == 0 or np.ptp(right) == 0:
+    # What is left of a plain trend is rounding, which may well correlate.
+    rounding = 1e-9 * float(np.max(np.abs(values), initial=0.0))
+    if len(left) < 3 or min(np.ptp(left), np.ptp(right)) <= rounding:
         return 0.0
     # Scaled first, for squares of huge losses are no numbers any more.
     left, right = (

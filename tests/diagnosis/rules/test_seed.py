@@ -64,7 +64,7 @@ def test_every_verdict_in_its_order() -> None:
         ("gradient-explosion", "Missing: gradient norms; log the global gradient norm"),
         ("overfit", "Validation lies above training by 0.0323 to 0.1747 nats"),
         ("overfit", "from 0.1747 at step 500 to 0.0681 at step 2,500"),
-        ("outlier-batch", "+2.93 nats to 9.5846 and validation by +2.87 to 9.6169"),
+        ("outlier-batch", "+2.93 nats to 9.5846 and validation rose by +2.87 nats to 9.6169"),
         ("weights-or-eval-state", "both above the starting loss 9.2270"),
         ("lr-too-high", "1.50e-5, 75 % of its peak, and had been falling for 1,500 steps"),
         ("lr-too-high", "A weak suspect"),
