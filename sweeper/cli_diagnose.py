@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -240,7 +239,7 @@ def _conclude(
             f"{study}: a study of {plural(emission.num_trials, 'trial')}; run it with: "
             f"sweeper run {shell_word(str(study))}"
         )
-    _show(diagnosis, [Path(os.path.relpath(path)) for path in made], as_json, is_line)
+    _show(diagnosis, made, as_json, is_line)
     for note in notes:
         print(note, file=sys.stderr)
 

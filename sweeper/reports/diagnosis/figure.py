@@ -48,7 +48,7 @@ def figure_diagnosis(diagnosis: Diagnosis) -> Figure:
     losses = {name: series_of(curve, name) for name, *_ in _LOSSES}
     if not any(len(series) for series in losses.values()):
         return canvas.empty_figure("The log holds no loss.")
-    findings = diagnosis.case.findings
+    findings = phrases.shown_findings(diagnosis)
     steps = [point.step for point in curve]
     panels = _panels(diagnosis)
     heights = [_LANE_IN * max(len(kinds_of(findings)), 1), _LOSS_IN, *[_SMALL_IN] * len(panels)]
@@ -57,7 +57,7 @@ def figure_diagnosis(diagnosis: Diagnosis) -> Figure:
         len(heights), 1, sharex=True, height_ratios=heights, squeeze=False
     )[:, 0]
     _limit_steps(loss, steps)
-    _draw_findings(lanes, diagnosis, steps)
+    _draw_findings(lanes, diagnosis, findings, steps)
     handles = _draw_loss(loss, losses, [f for f in findings if f.kind in ON_LOSS], steps)
     handles += _draw_last_good(loss, diagnosis.last_good_step, losses)
     for axes, panel in zip(small, panels, strict=True):
@@ -92,11 +92,13 @@ def _limit_steps(axes: Axes, steps: Sequence[int]) -> None:
     axes.set_xlim(steps[0] - margin, steps[-1] + margin)
 
 
-def _draw_findings(axes: Axes, diagnosis: Diagnosis, steps: Sequence[int]) -> None:
+def _draw_findings(
+    axes: Axes, diagnosis: Diagnosis, findings: Sequence[Finding], steps: Sequence[int]
+) -> None:
     title = canvas.label(phrases.source_words(diagnosis), 70)
     axes.set_title(f"What happened in {title}", pad=10)
-    draw_lanes(axes, diagnosis.case.findings, steps)
-    if not diagnosis.case.findings:
+    draw_lanes(axes, findings, steps)
+    if not findings:
         axes.set_yticks([])
         canvas.note(axes, "nothing was found")
 

@@ -36,7 +36,7 @@ def findings_table(diagnosis: Diagnosis) -> tuple[Block, ...]:
                 words.clean(finding.evidence),
             )
         )
-        for finding in diagnosis.case.findings
+        for finding in phrases.shown_findings(diagnosis)
     )
     return (Table(headings, rows),)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import PurePath
 
 from sweeper.curves import Finding, FindingKind
@@ -27,6 +28,20 @@ def source_words(diagnosis: Diagnosis) -> str:
     return f"{name}, run {words.clean(log.run, 60)}" if log.run else name
 
 
+def shown_findings(diagnosis: Diagnosis) -> tuple[Finding, ...]:
+    """The findings, each spike up to its last step that is still high.
+
+    The detector, which looks at points one by one, ends a spike at the first that is back down.
+    """
+    ends = {spike.start_step: spike.end_step for spike in diagnosis.spikes}
+    return tuple(
+        replace(finding, end_step=ends.get(finding.start_step, finding.end_step))
+        if finding.kind is FindingKind.SPIKE
+        else finding
+        for finding in diagnosis.case.findings
+    )
+
+
 def kind_words(kind: FindingKind) -> str:
     """A kind of finding for reading."""
     return _KINDS.get(kind, kind.value.replace("_", " "))
@@ -39,6 +54,8 @@ def steps_words(start: int, end: int) -> str:
 
 def size_words(finding: Finding) -> str:
     """A finding's severity with its unit; absent where a size makes no sense."""
+    if finding.severity == 0 and finding.kind is FindingKind.PLATEAU:
+        return "no gain"
     if not math.isfinite(finding.severity) or finding.severity == 0:
         return words.ABSENT
     if finding.kind is FindingKind.THROUGHPUT_DROP:
@@ -58,6 +75,15 @@ def finding_words(finding: Finding) -> str:
     ending = {True: ", recovered", False: ", not recovered", None: ""}[finding.recovered]
     place = steps_words(finding.start_step, finding.end_step)
     return f"{kind_words(finding.kind)} at {place}{ending}"
+
+
+def opening_sentences(text: str, limit: int) -> str:
+    """As many whole sentences as fit; at least the first, cut if it alone is too long."""
+    plain = words.clean(text)
+    if len(plain) <= limit:
+        return plain
+    end = plain.rfind(". ", 0, limit)
+    return plain[: end + 1] if end > 0 else words.clean(plain, limit)
 
 
 def confidence_words(confidence: float) -> str:

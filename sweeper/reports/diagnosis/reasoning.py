@@ -119,12 +119,13 @@ def _fix(item: Recommendation, diagnosis: Diagnosis) -> tuple[Block, ...]:
     answers = "; ".join(
         f"{titles[id]} ({id})" if id in titles else words.clean(id) for id in item.causes
     )
+    sure = phrases.confidence_words(item.confidence)
     items = (
         ("Reason", words.clean(advice.reason)),
         ("Change", phrases.change_words(advice.change)),
         ("Expected", words.clean(advice.expect)),
         ("Refuted by", words.clean(advice.refuted_by)),
-        ("Answers to", f"{answers}; {phrases.confidence_words(item.confidence)} confident"),
+        ("Answers to", f"{answers}; {sure} confident" if answers else ""),
     )
     title = f"{item.priority}. {words.clean(advice.title)}"
     return (

@@ -272,7 +272,8 @@ def _config(config: RunConfig) -> tuple[Block, ...]:
 def numbers(diagnosis: Diagnosis) -> tuple[Block, ...]:
     """Every number behind a finding or a cause, by name."""
     of_findings = [
-        (phrases.finding_words(finding), finding.numbers) for finding in diagnosis.case.findings
+        (phrases.finding_words(finding), finding.numbers)
+        for finding in phrases.shown_findings(diagnosis)
     ]
     of_causes = [(cause.id, cause.decision.numbers) for cause in diagnosis.causes]
     rows = tuple(

@@ -28,6 +28,7 @@ _SHELL_WORD = re.compile(r"(?:[^\s'\"\\]|\\.|'[^']*'|\"(?:[^\"\\]|\\.)*\")+")
 _MOST_FINDINGS = 8
 _MOST_CAUSES = 4
 _MOST_FIXES = 3
+_LONGEST = 240  # characters of evidence or reason; the report has them whole
 KIND_STYLES = {
     FindingKind.SPIKE: "red",
     FindingKind.DIVERGENCE: "red",
@@ -50,7 +51,7 @@ def screen(diagnosis: Diagnosis, made: Sequence[Path] = ()) -> RenderableType:
     """
     parts: list[RenderableType] = [*_head(diagnosis)]
     if diagnosis.case.findings:
-        parts.append(_findings(diagnosis.case.findings))
+        parts.append(_findings(phrases.shown_findings(diagnosis)))
     if diagnosis.causes:
         parts += _causes(diagnosis.causes)
     if diagnosis.recommendations:
@@ -106,10 +107,10 @@ def _causes(causes: Sequence[Cause]) -> list[RenderableType]:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     for cause in supported[:_MOST_CAUSES]:
-        evidence = words.clean(" ".join(cause.decision.evidence[:1]), 240)
+        evidence = phrases.opening_sentences(" ".join(cause.decision.evidence[:1]), _LONGEST)
         table.add_row(
             Text(phrases.confidence_words(cause.confidence), style="bold"),
-            Text.assemble((words.clean(cause.rule.title), "bold"), (f"  {evidence}", "dim")),
+            Text.assemble((words.clean(cause.rule.title), "bold"), (f"\n{evidence}", "dim")),
         )
     return [
         _title("Likely causes, and how sure that is"),
@@ -134,18 +135,16 @@ def _fixes(items: Sequence[Recommendation]) -> list[RenderableType]:
     table.add_column(justify="right", no_wrap=True)
     table.add_column(overflow="fold")
     for item in items[:_MOST_FIXES]:
-        reason = words.clean(item.advice.reason, 240)
+        reason = phrases.opening_sentences(item.advice.reason, _LONGEST)
         table.add_row(
             Text(f"{item.priority}.", style="bold"),
-            Text.assemble((words.clean(item.advice.title), "bold"), (f"  {reason}", "dim")),
+            Text.assemble((words.clean(item.advice.title), "bold"), (f"\n{reason}", "dim")),
         )
     return ["", _title("What to do first"), Padding(table, (0, 2))]
 
 
 def _test(test: ProposedTest) -> list[RenderableType]:
-    expected = words.clean(test.expected)
-    if test.low is not None or test.high is not None:
-        expected = f"{expected} ({interval_words(test)})" if expected else interval_words(test)
+    expected = words.clean(test.expected) or interval_words(test)
     return [
         "",
         _title("The run that tests it"),
