@@ -138,14 +138,12 @@ def command_line(
 
 
 def _remark(case: Case, change: Mapping[str, object], command: str | None) -> str:
+    alone = "one change at a time; the emitted study tests the others as well"
     if case.is_trial and command is None:
-        return "one change at a time; the emitted study tests the others as well"
+        return alone
     read = phrases.joined([DEFAULT_VARIABLES[name] for name in change])
     whose = "your script" if command else "a script such as training.py"
-    return (
-        f"one change at a time, and only if {whose} reads {read} from its environment; the emitted "
-        "study tests the other changes as well"
-    )
+    return f"{alone}. It tells only if {whose} reads {read} from its environment"
 
 
 def _expected(case: Case, chosen: Recommendation, outlook: Outlook | None, horizon: int) -> str:

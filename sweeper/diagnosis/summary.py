@@ -18,6 +18,7 @@ from sweeper.diagnosis.excursion import (
 from sweeper.diagnosis.stuck import is_tentative
 
 _MOST_EVENTS = 3
+_ENOUGH_POINTS = 5  # with fewer no detector can see more than a jump
 _LIKELY = 0.5  # confidence from which a cause is worth naming on a healthy run
 
 
@@ -28,8 +29,7 @@ def summarise(
     if not case.findings:
         return (
             *_course(case),
-            "No spike, divergence, plateau, overfitting or loss of speed was found: the curve is "
-            "healthy.",
+            *_all_clear(case),
             *_aside(causes, recommendations),
         )
     return (
@@ -38,6 +38,17 @@ def summarise(
         *_best_cause(causes),
         *_first_thing(recommendations),
     )
+
+
+def _all_clear(case: Case) -> Iterator[str]:
+    num_points = max(len(series) for series in case.losses.values())
+    if num_points >= _ENOUGH_POINTS:
+        yield (
+            "No spike, divergence, plateau, overfitting or loss of speed was found: the curve is "
+            "healthy."
+        )
+    elif num_points >= 2:
+        yield f"Nothing stands out, but {num_points:,} points are little to go by."
 
 
 def _course(case: Case) -> Iterator[str]:

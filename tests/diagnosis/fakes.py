@@ -24,6 +24,7 @@ RECORDED_CONFIG: Mapping[str, object] = {
     "warmup_start_factor": 0.1,
     "total_steps": 5000,
     "clip_norm": 1.0,
+    "rank": 8,
     "num_heads": 4,
 }
 
