@@ -75,7 +75,10 @@ def _list_file(path: Path) -> dict[str, StoredTensor]:
             length = int.from_bytes(file.read(8), "little")
             if length > _MOST_HEADER_BYTES:
                 raise ValueError("its header is too long")
-            header = json.loads(file.read(length))
+            content = file.read(length)
+        if len(content) < length:
+            raise ValueError("it ends inside of its header")
+        header = json.loads(content)
         size = path.stat().st_size
         tensors = {
             name: _entry(path, entry, 8 + length, size)
