@@ -12,7 +12,7 @@ from sweeper.logs.table import Record, Table, columns_of
 from sweeper.logs.values import Cell
 
 TRAINER_FORMAT = "Hugging Face trainer_state.json"
-_MOST_LINES = 0.5  # must be objects, or the file is text with some JSON in it
+_FEW_OTHERS = 0.05  # of the lines may be no objects: damage, which an error names
 
 
 def read_document(text: str) -> Any:
@@ -24,10 +24,10 @@ def read_document(text: str) -> Any:
 
 
 def looks_like_jsonl(text: str) -> bool:
-    """Whether most lines are JSON objects."""
+    """Whether all lines but a few are JSON objects; else it is text with JSON in it."""
     lines = [line.strip() for line in text.split("\n") if line.strip()]
-    objects = sum(line.startswith('{"') or line == "{}" for line in lines)
-    return bool(lines) and lines[0].startswith("{") and objects > _MOST_LINES * len(lines)
+    others = sum(not (line.startswith('{"') and line.endswith("}")) for line in lines)
+    return bool(lines) and others <= max(_FEW_OTHERS * len(lines), 1) and others < len(lines)
 
 
 def read_jsonl_table(source: str, text: str) -> Table:

@@ -15,12 +15,13 @@ NUMBER = (
     r"|\.\d+(?:[eE][-+]?\d+)?|nan|inf(?:inity)?)"
 )
 _RATE = r"(?:it|iters?|steps?|tok|tokens|samples)/s(?:ec)?|s/it|ms/step|s/step"
+_VALUE = r"\w|\s*[:=]|\s+[-+]?\.?\d"  # what follows a name, and no unit
 _PAIR = re.compile(
     rf"([A-Za-z_][\w/.\- ]*?(?:\s?\([A-Za-z/%]+\))?)(?:\s*[:=]\s*|\s+)(?:tensor\()?\[?"
-    rf"({NUMBER})(?:\s?(ms|s|sec|us|µs|min|m|h|k|%|{_RATE}))?(?![\w])(?:\s?/\s*\d+\]?)?",
+    rf"({NUMBER})(?:\s?(ms|s|sec|us|µs|min|m|h|k|%|{_RATE})(?!{_VALUE}))?(?![\w])(?:\s?/\s*\d+\]?)?",
     re.IGNORECASE,
 )
-_BARE_RATE = re.compile(rf"(?<![\w.])({NUMBER})\s*({_RATE}|ms(?=\s*\|))", re.IGNORECASE)
+_BARE_RATE = re.compile(rf"(?<![\w.])({NUMBER})\s*({_RATE}|ms(?=\s*\|))(?!{_VALUE})", re.IGNORECASE)
 _DICT_PAIR = re.compile(
     rf"""['"]([^'"]+)['"]\s*:\s*(?:tensor\()?['"]?({NUMBER}|None|null)(?=['"]?\)?\s*[,}}])""",
     re.IGNORECASE,

@@ -94,7 +94,7 @@ class LiveReader:
         return {
             role: found
             for role, found in self._shapes[names].items()
-            if role == "step" or self._is_plainest(found[0])
+            if role not in _FLOATS or self._is_plainest(found[0])
         }
 
     def _is_plainest(self, role: Role) -> bool:

@@ -66,9 +66,7 @@ def test_what_was_not_logged_is_none(tmp_path: Path, cell: str) -> None:
     ("text", "steps", "losses"),
     [
         pytest.param("step;loss\n0;9,25\n500;6,5\n", [0, 500], [9.25, 6.5], id="decimals"),
-        pytest.param(
-            "step;loss\n0;9,125\n500;6,875\n", [0, 500], [9.125, 6.875], id="either way"
-        ),
+        pytest.param("step;loss\n0;9,125\n500;6,875\n", [0, 500], [9.125, 6.875], id="either way"),
         pytest.param("step;loss\n500;9,1\n1.000;6,5\n", [500, 1000], [9.1, 6.5], id="dots part"),
         pytest.param("step;loss\n1;1.234,5\n2;6,5\n", [1, 2], [1234.5, 6.5], id="thousands"),
         pytest.param('step,loss\n"1,000","6,5"\n', [1000], [6.5], id="commas of both kinds"),
