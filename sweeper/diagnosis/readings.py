@@ -93,8 +93,8 @@ def main_break(case: Case) -> Finding | None:
 
 
 def main_plateau(case: Case) -> Finding | None:
-    """The longest plateau."""
-    plateaus = case.of_kind(FindingKind.PLATEAU)
+    """The longest stretch on which nothing is gained: a plateau, or a loss that never fell."""
+    plateaus = case.of_kind(FindingKind.PLATEAU, FindingKind.NEVER_LEARNED)
     return max(plateaus, key=lambda finding: finding.end_step - finding.start_step, default=None)
 
 

@@ -203,7 +203,7 @@ def trained_embeddings(case: Case, reason: str) -> Advice | None:
         reason=reason,
         refuted_by="The validation loss at equal tokens stays where the adapter alone left it.",
         change={"train_also": "embeddings+norms"},
-        urgency=2,
+        urgency=3,
         expect="val_loss < baseline",
     )
 

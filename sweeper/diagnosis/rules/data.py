@@ -10,8 +10,9 @@ from sweeper.curves import Finding
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, CorpusFacts, Evidence, Passage
 from sweeper.diagnosis.cause import Advice, Decision, Rule
+from sweeper.diagnosis.excursion import LATEST_START_STEP
 from sweeper.diagnosis.gap import gap_rows
-from sweeper.diagnosis.readings import main_surge, previous_step, start_of, witness
+from sweeper.diagnosis.readings import main_surge, previous_step, witness
 from sweeper.diagnosis.remedies import proposed
 from sweeper.diagnosis.verdicts import (
     NO_SPIKE,
@@ -186,7 +187,7 @@ def _decide_shift(case: Case) -> Decision:
     rows = gap_rows(case)
     if len(rows) < 3:
         return untestable("Fewer than three evaluations have a training loss beside them.")
-    if start_of(case.curve) is None:
+    if rows[0].step > LATEST_START_STEP:
         return untestable("The gap at the start is not known: evaluate before the first step.")
     gaps = np.array([row.gap for row in rows])
     first, middle = float(gaps[0]), float(np.median(gaps))

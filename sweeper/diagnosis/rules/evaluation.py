@@ -53,8 +53,8 @@ def _decide_fault(case: Case) -> Decision:
     if event.recovered:
         return supported(
             0.3,
-            f"{testimony(event, train, val)}, and both came back. If the training loss was measured "
-            "by the same evaluation, one fault of it gives both.",
+            f"{testimony(event, train, val)}, and both came back. If the training loss was "
+            "measured by the same evaluation, one fault of it gives both.",
             val_rise=val.height,
         )
     return contradicted(0.5, f"{testimony(event, train, val)}, and they stayed up.")
@@ -66,7 +66,9 @@ def _advise_fault(case: Case, decision: Decision) -> tuple[Advice, ...]:
 
 
 def _decide_only_nan(case: Case) -> Decision:
-    broken = [p.step for p in case.curve if p.val_loss is not None and math.isnan(p.val_loss)]
+    broken = [
+        p.step for p in case.curve if p.val_loss is not None and not math.isfinite(p.val_loss)
+    ]
     if not broken:
         return contradicted(0.95, "Every validation loss is a number.")
     first = broken[0]
@@ -85,8 +87,8 @@ def _decide_only_nan(case: Case) -> Decision:
         return untestable("No training loss was logged: log it beside the validation loss.")
     return supported(
         0.9,
-        f"Validation is NaN at {len(broken)} of {len(case.curve.evaluations())} evaluations, first "
-        f"at step {first:,}, where training is still a number.",
+        f"Validation is no number at {len(broken)} of {len(case.curve.evaluations())} evaluations, "
+        f"first at step {first:,}, where training still is one.",
         first_step=first,
     )
 

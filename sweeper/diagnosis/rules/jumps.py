@@ -142,17 +142,18 @@ def _advise_state(case: Case, decision: Decision) -> tuple[Advice, ...]:
     if event is None:
         return ()
     before = previous_step(case.curve, event.start_step)
-    go_back = Advice(
-        id="resume-before-spike",
-        title=f"Go on from the checkpoint of step {before or 0:,} with another order of batches",
+    again = Advice(
+        id="repeat-past-spike",
+        title=f"Run from the checkpoint of step {before or 0:,} past the spike once more, other "
+        "batches first",
         reason=(
-            f"{decision.evidence[0]} A second run past step {event.start_step:,} tells what "
-            "belongs to the weights and what to that passage or evaluation."
+            f"{decision.evidence[0]} A second pass of step {event.start_step:,} tells a fault of "
+            "the text or the code there from one that came and went."
         ),
         refuted_by=f"The loss jumps again at step {event.start_step:,}.",
-        urgency=3,
+        urgency=4,
     )
-    return proposed(evaluated_twice(event.start_step), go_back, logged_gradients())
+    return proposed(evaluated_twice(event.start_step), again, logged_gradients())
 
 
 def _decide_resume(case: Case) -> Decision:

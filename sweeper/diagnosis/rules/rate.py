@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sweeper.curves import Finding, FindingKind
+from sweeper.curves import Finding
 from sweeper.curves.series import Series
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, Evidence
@@ -149,7 +149,7 @@ def _advise_too_high(case: Case, decision: Decision) -> tuple[Advice, ...]:
 
 
 def _decide_too_low(case: Case) -> Decision:
-    stuck = main_plateau(case) or next(iter(case.of_kind(FindingKind.NEVER_LEARNED)), None)
+    stuck = main_plateau(case)
     shallow = None if stuck else _shallow_gain(case)
     if stuck is None and shallow is None:
         return contradicted(0.6, f"{NO_PLATEAU} The loss is falling.")

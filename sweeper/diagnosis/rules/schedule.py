@@ -8,6 +8,7 @@ from sweeper.curves.series import Series
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, Evidence
 from sweeper.diagnosis.cause import Advice, Decision, Rule
+from sweeper.diagnosis.excursion import LATEST_START_STEP
 from sweeper.diagnosis.rate import rate_at, warmup_end
 from sweeper.diagnosis.readings import main_plateau, main_surge, peak_rate, previous_step, surges
 from sweeper.diagnosis.remedies import proposed, rounded
@@ -57,8 +58,9 @@ def _warmup_end(case: Case) -> int | None:
     if len(rates) < 3:
         return None
     peak = float(np.max(rates.values))
-    first = int(rates.steps[np.argmax(rates.values >= 0.999 * peak)])
-    return first if rates.values[0] < 0.5 * peak else 0
+    if rates.values[0] < 0.5 * peak:
+        return int(rates.steps[np.argmax(rates.values >= 0.999 * peak)])
+    return 0 if rates.steps[0] <= LATEST_START_STEP else None
 
 
 def _advise_warmup(case: Case, decision: Decision) -> tuple[Advice, ...]:

@@ -190,10 +190,10 @@ def _advise_untrained(case: Case, decision: Decision) -> tuple[Advice, ...]:
         ),
         trained_embeddings(
             case,
-            "If the base must stay untrained: a low-rank adapter cannot place the tokens, whose "
-            "embeddings are random and frozen. Trained from such a base, an adapter alone stayed "
-            "0.7 to 0.9 nats above the tokens' unigram entropy, with embeddings and norms it fell "
-            "1.9 nats below (a 3-layer model, one seed).",
+            "If the base must stay untrained, and they are not trained already: a low-rank adapter "
+            "cannot place the tokens, whose embeddings are random and frozen. Trained from such a "
+            "base, an adapter alone stayed 0.7 to 0.9 nats above the tokens' unigram entropy, with "
+            "embeddings and norms it fell 1.9 nats below (a 3-layer model, one seed).",
         ),
     )
 

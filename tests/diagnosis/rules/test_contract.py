@@ -180,7 +180,7 @@ def test_flags_are_the_remedy_for_what_a_log_cannot_hold() -> None:
     assert "--model" in REMEDIES[Evidence.MODEL]
 
 
-def test_on_a_healthy_log_nothing_but_the_start_is_suspected() -> None:
+def test_on_a_healthy_log_nothing_is_suspected() -> None:
     losses = [3.2 - 0.02 * step for step in range(50)]
     case = case_of(
         losses,

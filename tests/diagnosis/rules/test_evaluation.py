@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from sweeper.curves import FindingKind
@@ -37,11 +39,15 @@ def test_eval_fault(case: Case, expected: str) -> None:
         (case_of([3.0, 2.9], val_loss=[3.1, 3.0]), "contradicted: Every validation loss is a"),
         (
             case_of([3.0, 2.9, 2.8], val_loss=[3.1, NAN, NAN]),
-            "supported: Validation is NaN at 2 of 3 evaluations, first at step 1",
+            "supported: Validation is no number at 2 of 3 evaluations, first at step 1",
         ),
         (
             case_of([3.0, NAN, NAN], val_loss=[3.1, NAN, NAN]),
             "contradicted: The training loss is no number from step 1 on",
+        ),
+        (
+            case_of([3.0, 2.9, 2.8], val_loss=[3.1, math.inf, 3.0]),
+            "supported: Validation is no number at 1 of 3",
         ),
         (case_of(val_loss=[3.1, NAN]), "untestable: No training loss was logged"),
         (case_of([3.0]), "untestable: Missing: validation loss"),

@@ -33,6 +33,15 @@ def spiked(at: int, config: dict[str, object], **columns: list[float | None]) ->
         (
             case_of(
                 [3.0, 6.0, 3.0],
+                steps=[900, 901, 902],
+                learning_rate=[1e-4] * 3,
+                findings=[spike(901)],
+            ),
+            "untestable: warmup is not known",
+        ),
+        (
+            case_of(
+                [3.0, 6.0, 3.0],
                 steps=[0, 600, 1200],
                 findings=[spike(600)],
                 config=RECORDED_CONFIG,

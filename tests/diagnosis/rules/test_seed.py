@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from sweeper.curves.detection import detect
 from sweeper.diagnosis.case import RunConfig
 from sweeper.diagnosis.cause import Advice, Verdict
 from sweeper.diagnosis.rules import judge
@@ -82,6 +84,43 @@ def test_every_verdict_in_its_order() -> None:
 )
 def test_what_the_evidence_says(rule_id: str, part: str) -> None:
     assert part in told(answer(recorded_case(), rule_id))
+
+
+def test_what_the_detectors_find_gives_the_same_verdicts() -> None:
+    by_hand = recorded_case()
+    detected = replace(by_hand, findings=detect(by_hand.curve, warmup_steps=500))
+
+    causes = judge(detected)
+
+    assert tuple((c.id, c.verdict.value, c.confidence) for c in causes) == VERDICTS
+
+
+@pytest.mark.parametrize(
+    ("claim", "rule_id", "verdict", "part"),
+    [
+        ("gradients exploded", "gradient-explosion", "untestable", "gradient norms"),
+        ("nothing clipped the gradients", "clipping-absent", "contradicted", "norm of 1"),
+        ("warmup and decay met", "warmup-end", "contradicted", "ends at step 500"),
+        ("the decay began 500 steps before", "lr-too-high", "supported", "for 1,500 steps"),
+        ("the rate was 1.55e-5", "lr-too-high", "supported", "1.50e-5"),
+        ("a bad batch did it", "outlier-batch", "contradicted", "not in the validation set"),
+        ("training is worse, it overfits", "overfit", "contradicted", "lies above training"),
+        ("a head sees two examples", "small-batch-noise", "untestable", "batch size, 8 blocks"),
+        ("the spike slowed it", "slowed-by-spike", "contradicted", "finite number"),
+        ("memory thrashed", "memory-pressure", "untestable", "nothing in the log tells memory"),
+        ("the schedule is too gentle", "schedule-exhausted", "contradicted", "97 % to 59 %"),
+        ("the data repeat there", "data-quality", "untestable", "--data"),
+        ("it fits token frequencies only", "unigram-floor", "untestable", "--data"),
+        ("the rate is too low", "lr-too-low", "supported", "5 times below"),
+    ],
+)
+def test_what_a_reader_of_the_log_alone_might_claim(
+    claim: str, rule_id: str, verdict: str, part: str
+) -> None:
+    cause = answer(recorded_case(), rule_id)
+
+    assert cause.verdict.value == verdict, claim
+    assert part in told(cause), claim
 
 
 def test_the_bound_on_adam_is_the_sum_of_the_warmup() -> None:
