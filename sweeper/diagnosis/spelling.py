@@ -11,7 +11,7 @@ import yaml
 from sweeper.study.yaml12 import compose
 
 _WIDTH = 98
-_PLAIN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._/+-]|:(?=[A-Za-z]))*")
+_PLAIN = re.compile(r"[A-Za-z0-9./](?:[A-Za-z0-9 ._/+-]|:(?=[A-Za-z]))*")
 
 
 def printable(text: object) -> str:
@@ -69,9 +69,9 @@ def variable_text(value: object) -> str:
 
 
 def tokens_text(count: int) -> str:
-    """A count of tokens: `240k`, `10.24M`; in full where those would lose digits."""
+    """A count of tokens: `240k`, `10.24M`; in full where two decimals do not hold it."""
     for size, unit in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
-        if count >= size and count % (size // 1000) == 0:
+        if count >= size and count % (size // 100) == 0:
             return f"{(Decimal(count) / size).normalize():f}{unit}"
     return str(count)
 

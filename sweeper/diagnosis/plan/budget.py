@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from sweeper.curves.series import Series
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.plan.baseline import PlannedBaseline
 from sweeper.diagnosis.plan.ground import Ground
@@ -27,12 +30,14 @@ class PlannedBudget:
         trials: In all.
         every_tokens: Between evaluations.
         basis: Where the tokens are from, a sentence.
+        seconds_per_trial: At the speed of the log; None where that says nothing about a trial.
     """
 
     tokens_per_trial: int
     trials: int
     every_tokens: int
     basis: str
+    seconds_per_trial: float | None
 
 
 def plan_budget(
@@ -59,7 +64,13 @@ def plan_budget(
         trials=1 + len(hypotheses) + SEARCHED_TRIALS,
         every_tokens=_every_tokens(case, per_step, tokens),
         basis=basis,
+        seconds_per_trial=None if ground.model_stands_in else _seconds(case, tokens / per_step),
     )
+
+
+def _seconds(case: Case, num_steps: float) -> float | None:
+    times = Series.of(case.curve, "step_seconds").values
+    return float(np.median(times)) * num_steps if len(times) else None
 
 
 def _steps(case: Case) -> tuple[int, str]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from sweeper.curves import FindingKind
+from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.diagnosis import Diagnosis
 from sweeper.diagnosis.plan.baseline import PlannedBaseline, plan_baseline
 from sweeper.diagnosis.plan.budget import PlannedBudget, plan_budget
@@ -97,7 +99,7 @@ def study_text(
 
 def _head(plan: _Plan) -> Iterator[str]:
     source = printable(plan.diagnosis.case.log.source) or "a log"
-    yield from comment(f"What gets the run of {source} moving again?")
+    yield from comment(f"{_question(plan.diagnosis.case)} ({source})")
     yield "#"
     for sentence in plan.diagnosis.summary:
         yield from comment(sentence)
@@ -111,6 +113,15 @@ def _head(plan: _Plan) -> Iterator[str]:
         yield "# What no study can test, to be done by hand:"
         for title in plan.hypotheses.by_hand:
             yield from comment(f"- {title}")
+
+
+def _question(case: Case) -> str:
+    kinds = {finding.kind for finding in case.findings}
+    if kinds & {FindingKind.PLATEAU, FindingKind.NEVER_LEARNED, FindingKind.WEIGHTS_NOT_UPDATING}:
+        return "Which change gets the loss moving again?"
+    if kinds & {FindingKind.SPIKE, FindingKind.DIVERGENCE, FindingKind.NON_FINITE}:
+        return "Which change keeps the loss from breaking?"
+    return "Which change makes the run better?"
 
 
 def _ground(plan: _Plan) -> Iterator[str]:
@@ -176,10 +187,22 @@ def _budget(plan: _Plan) -> Iterator[str]:
         f"Tokens of a trial: {budget.basis}. The first {1 + len(plan.hypotheses.testable)} of the "
         "trials are the baseline and the hypotheses; the search gets the others."
     )
+    if budget.seconds_per_trial is not None:
+        yield from comment(
+            f"At the speed of the log a trial takes {_duration(budget.seconds_per_trial)}. Fewer "
+            "tokens show only how a run begins, but sooner."
+        )
     yield (
         f"budget: {{trials: {budget.trials}, "
         f"tokens_per_trial: {tokens_text(budget.tokens_per_trial)}}}"
     )
+
+
+def _duration(seconds: float) -> str:
+    minutes = max(round(seconds / 60), 1)
+    if minutes < 60:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _baseline(plan: _Plan) -> Iterator[str]:
