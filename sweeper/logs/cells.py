@@ -14,7 +14,7 @@ from sweeper.logs.lines import COUNTED
 from sweeper.logs.log import LogOptions
 from sweeper.logs.roles import Role
 from sweeper.logs.table import Table, pick_rows
-from sweeper.logs.values import ALLOWED, Cell, finds_decimal_commas, number, whole_numbers
+from sweeper.logs.values import ALLOWED, Cell, finds_decimal_commas, number, plain_numbers
 
 _COUNTS = ("step", "tokens")
 _TIMES = ("seconds", "step_seconds")
@@ -179,7 +179,7 @@ def column_numbers(
     Raises:
         LogError: A cell is no number.
     """
-    plain = whole_numbers(cells) if not commas else None
+    plain = plain_numbers(cells) if not commas else None
     if plain is not None:
         return plain
     values: list[float | None] = []

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeper.logs.line_forms import Pair, scaled
+from sweeper.logs.line_forms import Pair
 from sweeper.logs.values import Cell
 
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")
@@ -45,7 +45,7 @@ class Template:
         cells = match.groups()
         record: dict[str, Cell] = dict(zip(self.names, cells, strict=True))
         for place, factor in self.factors:
-            record[self.names[place]] = scaled(cells[place], factor)
+            record[self.names[place]] = float(cells[place]) * factor
         return int(cells[self.step]), record
 
 

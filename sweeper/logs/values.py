@@ -19,11 +19,11 @@ _SUFFIXED = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([kKMGBT%
 _SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "%": 1.0}
 
 
-def whole_numbers(cells: Sequence[Cell]) -> list[float | None] | None:
-    """All cells at once where they are plain numbers; None where any needs a closer look."""
+def plain_numbers(cells: Sequence[Cell]) -> list[float | None] | None:
+    """All cells at once where they are plain numbers or empty; None where any is not."""
     try:
-        return list(map(float, cells))  # type: ignore[arg-type]
-    except (ValueError, TypeError):
+        return [None if cell is None or cell == "" else float(cell) for cell in cells]
+    except ValueError:
         return None
 
 
