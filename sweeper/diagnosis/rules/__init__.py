@@ -6,7 +6,7 @@ from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.cause import Cause, Rule, Verdict
 from sweeper.diagnosis.rules.artefacts import LOG_ARTEFACT
 from sweeper.diagnosis.rules.capacity import CAPACITY, UNIGRAM_FLOOR
-from sweeper.diagnosis.rules.data import DATA_QUALITY, LEAK, SPLIT_SHIFT
+from sweeper.diagnosis.rules.data import DATA_QUALITY, DUPLICATE_TEXT, LEAK, SPLIT_SHIFT
 from sweeper.diagnosis.rules.evaluation import EVAL_FAULT, EVAL_ONLY_NAN, EVAL_STALE, OVERFIT
 from sweeper.diagnosis.rules.jumps import OUTLIER_BATCH, RESUME_RESET, WEIGHTS_OR_EVAL_STATE
 from sweeper.diagnosis.rules.loading import TOKENIZER_MISMATCH, WEIGHTS_NOT_LOADED
@@ -43,6 +43,7 @@ RULES: tuple[Rule, ...] = (
     SCHEDULE_EXHAUSTED,
     OUTLIER_BATCH,
     DATA_QUALITY,
+    DUPLICATE_TEXT,
     WEIGHTS_OR_EVAL_STATE,
     EVAL_FAULT,
     EVAL_ONLY_NAN,

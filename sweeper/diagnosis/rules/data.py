@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from sweeper.curves import Finding
+from sweeper.curves import Finding, FindingKind
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, CorpusFacts, Evidence, Passage
 from sweeper.diagnosis.cause import Advice, Decision, Rule
@@ -24,6 +24,7 @@ from sweeper.diagnosis.verdicts import (
 
 _DRIFT_Z = 4.0
 _SHOWN = 3
+_DUPLICATE_SHARE = 0.05
 # A gap that is there from the start, and does not grow.
 _SHIFT_NATS = 0.1
 _CONSTANT_SHARE = 0.35
@@ -145,6 +146,44 @@ def _advise_quality(case: Case, decision: Decision) -> tuple[Advice, ...]:
     )
 
 
+def num_spare_documents(corpus: CorpusFacts) -> int:
+    """Documents that say nothing new: all but the first of every group of equals or near ones."""
+    groups = (*corpus.exact_duplicates, *corpus.near_duplicates)
+    return len({name for group in groups for name in group.names[1:]})
+
+
+def _decide_duplicates(case: Case) -> Decision:
+    corpus = case.corpus
+    assert corpus is not None
+    spare = num_spare_documents(corpus)
+    share = spare / max(corpus.num_documents, 1)
+    text = (
+        f"{spare:,} of {corpus.num_documents:,} documents ({100 * share:.1f} %) equal an earlier "
+        "one, or nearly"
+    )
+    if share < _DUPLICATE_SHARE:
+        return contradicted(0.8, f"{text}.", share=share)
+    if not case.of_kind(FindingKind.PLATEAU, FindingKind.OVERFIT):
+        return contradicted(0.4, f"{text}, and the loss is neither flat nor overfitted.")
+    return supported(
+        0.35,
+        f"{text}: they count several times in the training loss, and are learned by heart.",
+        share=share,
+    )
+
+
+def _advise_duplicates(case: Case, decision: Decision) -> tuple[Advice, ...]:
+    return proposed(
+        Advice(
+            id="dedupe-text",
+            title="Keep one of every group of equal or nearly equal documents",
+            reason=decision.evidence[0],
+            refuted_by="The validation loss at equal tokens is no lower without the copies.",
+            urgency=3,
+        )
+    )
+
+
 def _decide_leak(case: Case) -> Decision:
     rows = [row for row in gap_rows(case) if row.step > 0]
     below = sum(row.gap < -_LEAK_NATS for row in rows)
@@ -228,6 +267,15 @@ DATA_QUALITY = Rule(
     cannot_show="Whether the text did it: replaying the step without it would.",
     experiment="Go on from the checkpoint before with those documents left out.",
     advise=_advise_quality,
+)
+DUPLICATE_TEXT = Rule(
+    id="duplicate-text",
+    title="Much of the training text stands there more than once",
+    needs=(Evidence.LOG, Evidence.DATA),
+    decide=_decide_duplicates,
+    cannot_show="How much the copies cost.",
+    experiment="Train on the text without copies, for as many tokens.",
+    advise=_advise_duplicates,
 )
 LEAK = Rule(
     id="leak",

@@ -154,6 +154,9 @@ def _decide_too_low(case: Case) -> Decision:
     if stuck is None and shallow is None:
         return contradicted(0.6, f"{NO_PLATEAU} The loss is falling.")
     peak, usual = peak_rate(case), usual_rates(case)
+    logged = Series.of(case.curve, "learning_rate").values
+    if len(logged) >= _SHALLOW_POINTS and not np.any(logged):
+        return supported(0.9, f"The logged rate is 0 at all {len(logged)} points.", peak=0.0)
     if peak is None:
         return lacking_setting("learning_rate", "or log the rate")
     if usual is None:
@@ -197,6 +200,16 @@ def _reach(case: Case) -> list[str]:
 
 
 def _advise_too_low(case: Case, decision: Decision) -> tuple[Advice, ...]:
+    if decision.numbers.get("peak") == 0:
+        return proposed(
+            Advice(
+                id="check-schedule",
+                title="Find out why the optimizer's rate is 0, before training on",
+                reason=f"{decision.evidence[0]} Nothing is learned at a rate of 0.",
+                refuted_by="The optimizer's own param_groups show another rate than the log.",
+                urgency=1,
+            )
+        )
     reason = (
         f"{decision.evidence[0]} A constant rate also takes the decay out of the comparison. "
         "On an untrained base no rate is enough: check the base first."

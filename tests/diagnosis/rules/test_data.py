@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.diagnosis.case import Case, DriftWindow, Passage, RepeatedSection
-from tests.diagnosis.rules.cases import answer, case_of, corpus_of, spike, told
+from sweeper.diagnosis.case import Case, DriftWindow, DuplicateGroup, Passage, RepeatedSection
+from tests.diagnosis.rules.cases import answer, case_of, corpus_of, plateau, spike, told
 
 FLAT = [4.0] * 10
 JUMP = [4.0] * 6 + [6.0] + [4.0] * 3
@@ -71,6 +71,36 @@ def test_only_passages_since_the_point_before_belong_to_an_event() -> None:
     case = case_of(JUMP, findings=[spike(6)], corpus=corpus)
 
     assert "equal to" not in told(answer(case, "data-quality"))
+
+
+COPIES = (DuplicateGroup(tuple(f"a.md:{i}" for i in range(7))),)
+NEAR = (DuplicateGroup(("b.md:1", "a.md:1", "b.md:2"), 0.9),)
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        (
+            case_of(
+                FLAT,
+                findings=[plateau(0, 9)],
+                corpus=corpus_of(exact_duplicates=COPIES, near_duplicates=NEAR),
+            ),
+            "supported: 7 of 100 documents (7.0 %) equal an earlier one, or nearly",
+        ),
+        (
+            case_of(FLAT, corpus=corpus_of(exact_duplicates=COPIES)),
+            "contradicted: 6 of 100 documents (6.0 %) equal an earlier one, or nearly, and the",
+        ),
+        (
+            case_of(FLAT, findings=[plateau(0, 9)], corpus=corpus_of(near_duplicates=NEAR)),
+            "contradicted: 2 of 100 documents (2.0 %)",
+        ),
+        (case_of(FLAT, findings=[plateau(0, 9)]), "untestable: Missing: data"),
+    ],
+)
+def test_duplicate_text(case: Case, expected: str) -> None:
+    assert expected in told(answer(case, "duplicate-text"))
 
 
 ABOVE = [4.0, 3.5, 3.2, 3.0, 2.9]

@@ -115,6 +115,10 @@ STUCK = [plateau(5, 49, level=4.0)]
             case_of(SHALLOW, config=LORA | {"learning_rate": 2e-6}),
             "The whole log gained 1.2 % of its first loss.",
         ),
+        (
+            case_of(FLAT, findings=STUCK, learning_rate=[0.0] * 50, config=LORA),
+            "supported: The logged rate is 0 at all 50 points.",
+        ),
         (case_of(FLAT, findings=STUCK, config=LORA), "contradicted: The peak rate is 2.00e-4"),
         (
             case_of([4.0 - 0.05 * step for step in range(50)], config=LORA),
@@ -159,6 +163,15 @@ def test_advice_names_ten_times_the_rate_exactly() -> None:
 
     assert cause.verdict is Verdict.SUPPORTED
     assert advice.change == {"learning_rate": 3e-4, "schedule": "constant"}
+
+
+def test_a_rate_of_zero_is_a_fault_to_find_and_no_number_to_raise() -> None:
+    case = case_of(FLAT, findings=STUCK, learning_rate=[0.0] * 50, config=LORA)
+    cause = answer(case, "lr-too-low")
+
+    (advice,) = cause.rule.advise(case, cause.decision)
+
+    assert (advice.id, advice.urgency, advice.change) == ("check-schedule", 1, {})
 
 
 def test_a_rate_that_no_study_allows_is_not_advised() -> None:

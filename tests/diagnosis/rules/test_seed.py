@@ -41,6 +41,7 @@ VERDICTS = (
     ("fp16-overflow", "untestable", 0.0),
     ("gradient-explosion", "untestable", 0.0),
     ("data-quality", "untestable", 0.0),
+    ("duplicate-text", "untestable", 0.0),
     ("adam-instability", "untestable", 0.0),
     ("small-batch-noise", "untestable", 0.0),
     ("repetition", "untestable", 0.0),
