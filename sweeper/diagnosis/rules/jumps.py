@@ -105,10 +105,29 @@ def _decide_state(case: Case) -> Decision:
         return contradicted(0.9, NO_SPIKE)
     train = witness(case.curve, event, "train_loss")
     val = witness(case.curve, event, "val_loss")
-    if train is None or val is None:
-        return untestable(
-            f"Both losses are needed at step {event.start_step:,}: {REMEDIES[Evidence.VALIDATION]}."
+    if train is not None and val is not None:
+        return _both_witnesses(event, train, val)
+    rise = train.rise if train is not None else None
+    if train is not None and rise is not None and val is None and _stays_above_start(rise):
+        return supported(
+            0.45,
+            f"{testimony(event, train)} and stood high at {len(rise.elevated_steps)} points, above "
+            f"the starting loss {phrases.loss(rise.start)}: that is worse than before any "
+            "training, and not one batch.",
+            train_rise=rise.height,
+            start=rise.start,
         )
+    return untestable(
+        f"Both losses are needed at step {event.start_step:,}: {REMEDIES[Evidence.VALIDATION]}."
+    )
+
+
+def _stays_above_start(rise: Rise) -> bool:
+    """Whether more than one logged point stood high, and the highest above the start."""
+    return rise.is_above_start and len(rise.elevated_steps) > 1
+
+
+def _both_witnesses(event: Finding, train: Witness, val: Witness) -> Decision:
     text = testimony(event, train, val)
     if train.rise is None or not (train.has_risen and val.has_risen):
         return contradicted(0.7, f"{text}: the two did not rise together.")

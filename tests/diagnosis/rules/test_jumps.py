@@ -102,6 +102,15 @@ def test_the_batch_to_read_is_named_where_the_corpus_is_known() -> None:
             "contradicted: Training rose by +2.00 nats to 5.8000 and validation did",
         ),
         (spiked(jumped()), "untestable: Both losses are needed at step 6"),
+        (
+            spiked(jumped(by=50, length=4), end=9, recovered=False),
+            "supported: Training rose by +50.00 nats to 53.8000 at step 6 and stood high at 4 "
+            "points, above the starting loss 5.0000",
+        ),
+        (
+            spiked(jumped(by=1.0, length=4), end=9, recovered=False),
+            "untestable: Both losses are needed at step 6",
+        ),
     ],
 )
 def test_weights_or_eval_state(case: Case, expected: str) -> None:
