@@ -94,4 +94,5 @@ def _every_tokens(case: Case, per_step: int, tokens: int) -> int:
         own = int(interval) * per_step
         if _FEWEST_RUNGS <= tokens // own <= _MOST_RUNGS:
             return own
-    return max(int(float(f"{tokens / _RUNGS:.1e}")), 1)
+    neat = int(float(f"{tokens / _RUNGS:.1e}"))
+    return max(neat, min(per_step, tokens), 1)

@@ -183,9 +183,12 @@ def _evaluate(plan: _Plan) -> Iterator[str]:
 
 def _budget(plan: _Plan) -> Iterator[str]:
     budget = plan.budget
+    num_named = 1 + len(plan.hypotheses.testable)
+    named = "trial is the baseline"
+    if num_named > 1:
+        named = f"{num_named} trials are the baseline and the hypotheses"
     yield from comment(
-        f"Tokens of a trial: {budget.basis}. The first {1 + len(plan.hypotheses.testable)} of the "
-        "trials are the baseline and the hypotheses; the search gets the others."
+        f"Tokens of a trial: {budget.basis}. The first {named}; the search gets the others."
     )
     if budget.seconds_per_trial is not None:
         yield from comment(
