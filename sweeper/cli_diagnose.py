@@ -143,8 +143,10 @@ def _options(
     Raises:
         UsageError: A flag that no log could satisfy.
     """
-    from sweeper.logs import LiveReader, LogOptions
+    from sweeper.logs import FORMATS, LiveReader, LogOptions
 
+    if format is not None and format not in FORMATS:
+        raise UsageError(f"--format {format}: no such format (allowed: {', '.join(FORMATS)})")
     options = LogOptions(
         format=format,
         columns=_pairs("--column", columns),

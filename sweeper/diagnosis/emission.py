@@ -9,8 +9,10 @@ from pathlib import Path
 
 from sweeper.diagnosis.diagnosis import Diagnosis
 from sweeper.diagnosis.gather import Request
-from sweeper.errors import StudyFileError, UsageError
+from sweeper.errors import LogError, StudyFileError, UsageError
 from sweeper.files import write_durably
+from sweeper.logs import read_log
+from sweeper.logs.log import GUESS_ALL
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ def emit_study(diagnosis: Diagnosis, path: Path, request: Request, command: str 
     text = study_text(
         diagnosis,
         name=path.stem,
-        log_path="" if request.log is None else _seen_from(folder, str(request.log)),
+        log_path=_recorded_from(folder, diagnosis, request),
         model=None if request.model is None else _base_from(folder, request.model),
         data=None if request.data is None else _corpus_from(folder, request.data),
         command=None if command is None else command_from(folder, command),
@@ -85,6 +87,23 @@ def _write(path: Path, text: str) -> bool:
 
 def _seen_from(folder: Path, path: str) -> str:
     return Path(os.path.relpath(path, folder)).as_posix()
+
+
+def _recorded_from(folder: Path, diagnosis: Diagnosis, request: Request) -> str:
+    """The log's path; empty where a study, which has no flags for it, would not read it as we did.
+
+    A study takes a file, not a folder or a stream.
+    """
+    log = request.log
+    if log is None or not log.is_file():
+        return ""
+    if request.options != GUESS_ALL:
+        try:
+            if read_log(log).curve != diagnosis.case.curve:
+                return ""
+        except LogError:
+            return ""
+    return _seen_from(folder, str(log))
 
 
 def _corpus_from(folder: Path, data: str) -> str:

@@ -199,6 +199,8 @@ def _corpus_facts(
 ) -> CorpusFacts | None:
     if request.data is not None:
         return _given_corpus(request.data, named, config, events, notes)
+    if own_folder is None and named.data is None:
+        return None
     if not events:  # seconds of work for a run that nothing has happened to
         return None
     try:

@@ -50,10 +50,11 @@ class FollowView:
     def tell(self, event: Event) -> None:
         """Show what happened."""
         if isinstance(event, News):
-            self._console.print(news_line(event), soft_wrap=True)
+            self._console.print(news_line(event), soft_wrap=not self._console.is_terminal)
             self._console.file.flush()
         elif isinstance(event, Notice):
-            self._notices.print(Text(words.clean(event.text), style="dim"), soft_wrap=True)
+            notice = Text(words.clean(event.text), style="dim")
+            self._notices.print(notice, soft_wrap=not self._notices.is_terminal)
         elif self._status:
             self._status.update(Text(progress_line(event.case)))
 

@@ -144,6 +144,7 @@ def test(proposed: ProposedTest | None) -> tuple[Block, ...]:
         ("Interval", interval_words(proposed)),
         ("Basis", words.clean(proposed.basis)),
         ("Refuted by", words.clean(proposed.refuted_by)),
+        ("Note", words.clean(proposed.remark)),
     )
     return (
         heading,

@@ -56,7 +56,7 @@ def diagnosis_record(diagnosis: Diagnosis) -> dict[str, object]:
         "gap_reading": diagnosis.gap_reading,
         "checkpoints": diagnosis.checkpoints,
         "columns": log.columns,
-        "notes": log.notes,
+        "notes": (*log.notes, *case.notes),
         "restart_steps": log.restart_steps,
         "logged_settings": log.settings,
         "config": case.config,

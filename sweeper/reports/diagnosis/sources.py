@@ -204,7 +204,7 @@ def reading(diagnosis: Diagnosis) -> tuple[Block, ...]:
     if log.restart_steps:
         steps = ", ".join(str(step) for step in log.restart_steps)
         facts.append(Item(f"at step {steps}", "Resumed"))
-    facts += [Item(words.clean(note), "Note") for note in log.notes]
+    facts += [Item(words.clean(note), "Note") for note in (*log.notes, *case.notes)]
     return (
         Heading("How the log was read"),
         Bullets(tuple(facts)),

@@ -131,6 +131,7 @@ TEST = ProposedTest(
     high=5.4,
     basis="the slope before the spike, continued",
     refuted_by="a validation loss of 5.45 or more",
+    remark="the script has to read LEARNING_RATE",
 )
 CONFIG = RunConfig(
     values={"learning_rate": 1e-4, "schedule": "linear", "block_size": 256, "clip_norm": None},
@@ -198,6 +199,7 @@ def full() -> Diagnosis:
             corpus=CORPUS,
             model=MODEL,
             checkpoint_steps=((300, "step300.pt"), (400, "step400.pt")),
+            notes=("checkpoints that tell no step: best.pt",),
         ),
         summary=(
             "The loss spiked at step 400, came back, and has been flat since step 300.",
@@ -324,6 +326,7 @@ def hostile(text: str) -> Diagnosis:
             config=RunConfig({text: text}, {text: text}, (text,), (text,)),
             corpus=corpus,
             model=replace(MODEL, source=text, weights_evidence=text, missing=(text,)),
+            notes=(text,),
         ),
         summary=(text, text),
         timeline=tuple(replace(row, status=text) for row in calm.timeline),
@@ -333,7 +336,7 @@ def hostile(text: str) -> Diagnosis:
         causes=causes,
         stuck=(text,),
         recommendations=(Recommendation(1, advice, (text,), 0.5),),
-        test=ProposedTest(text, text, None, None, text, text),
+        test=ProposedTest(text, text, None, None, text, text, text),
         last_good_reason=text,
         checkpoints=(CheckpointAdvice(300, text, True, text),),
     )
