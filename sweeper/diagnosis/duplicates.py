@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,16 +88,25 @@ def _candidates(signatures: NDArray[np.uint64]) -> dict[int, set[int]]:
     none of these.
     """
     candidates: defaultdict[int, set[int]] = defaultdict(set)
+    weights = np.arange(1, 2 * _ROWS, 2, dtype=np.uint64)
     for band in range(_BANDS):
         rows = signatures[:, band * _ROWS : (band + 1) * _ROWS]
-        keys = mix(rows.copy()) @ np.arange(1, 2 * _ROWS, 2, dtype=np.uint64)
-        order = np.argsort(keys, kind="stable")
-        borders = np.flatnonzero(np.diff(keys[order])) + 1
-        for bucket in np.split(order, borders):
-            for place, number in enumerate(bucket.tolist()[1:], start=1):
-                candidates[number].update(bucket[: min(place, _FIRST_ONES)].tolist())
-                candidates[number].update(bucket[max(place - _LAST_ONES, 0) : place].tolist())
+        keys = np.sum(mix(rows) * weights, axis=1, dtype=np.uint64)
+        for bucket in _buckets(keys):
+            for place, number in enumerate(bucket[1:], start=1):
+                candidates[number].update(bucket[: min(place, _FIRST_ONES)])
+                candidates[number].update(bucket[max(place - _LAST_ONES, 0) : place])
     return candidates
+
+
+def _buckets(keys: NDArray[np.uint64]) -> Iterator[list[int]]:
+    """The places of each key that stands in several, ascending."""
+    order = np.argsort(keys, kind="stable")
+    starts = np.flatnonzero(np.append(True, np.diff(keys[order]) != 0))
+    ends = np.append(starts[1:], keys.size)
+    is_shared = ends - starts > 1
+    for start, end in zip(starts[is_shared].tolist(), ends[is_shared].tolist(), strict=True):
+        yield order[start:end].tolist()
 
 
 def _grouped(
@@ -220,11 +230,10 @@ def _copies(text: TokenText, left_out: frozenset[int]) -> Iterator[_Copy]:
     by_position[order] = sources
     places_sources = by_position[places]
     breaks = np.flatnonzero((np.diff(places) != 1) | (np.diff(places_sources) != 1)) + 1
-    for run in np.split(np.arange(places.size), breaks):
-        if not run.size:
-            continue
-        source, position = int(places_sources[run[0]]), int(places[run[0]])
-        length = run.size + REPEAT_TOKENS - 1
+    borders = [0, *breaks.tolist(), places.size] if places.size else []
+    for first, end in pairwise(borders):
+        source, position = int(places_sources[first]), int(places[first])
+        length = end - first + REPEAT_TOKENS - 1
         one, other = (text.tokens[start : start + length] for start in (source, position))
         if np.array_equal(one, other):
             yield _Copy(source, position, length)
