@@ -75,7 +75,7 @@ def no_loss_message(source: str, table: Table, names: Sequence[str]) -> str:
 
 
 def _finish(draft: _Draft, options: LogOptions, counts: Mapping[str, int]) -> Log:
-    order = find_order(draft.steps, _losses(draft))
+    order = find_order(draft.steps, *_losses(draft))
     chosen = _choose_run(draft, order, options)
     rows, restart_rows = order.runs[chosen], order.restarts[chosen]
     _note_order(draft, order, chosen)
@@ -97,22 +97,25 @@ def _finish(draft: _Draft, options: LogOptions, counts: Mapping[str, int]) -> Lo
     )
 
 
-def _losses(draft: _Draft) -> NDArray[np.float64]:
+def _losses(draft: _Draft) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """The loss by which rows are told apart, and which rows have it."""
     for role in LOSSES:
         if role in draft.numbers:
-            return np.array(draft.numbers[role].values, dtype=np.float64)
-    return np.full(len(draft.steps), np.nan)
+            values = draft.numbers[role].values
+            is_logged = np.array([value is not None for value in values], dtype=np.bool_)
+            return np.array(values, dtype=np.float64), is_logged
+    return np.full(len(draft.steps), np.nan), np.zeros(len(draft.steps), dtype=np.bool_)
 
 
 def _choose_run(draft: _Draft, order: Order, options: LogOptions) -> int:
     num = len(order.runs)
-    if options.run is None or num == 1:
+    if options.run is None:
         return num - 1
     if options.run.isdigit() and 1 <= int(options.run) <= num:
         return int(options.run) - 1
+    allowed = f"1 to {num}, in the order of the file" if num > 1 else "1: there is only one"
     raise LogError(
-        f"{draft.source}: --run {options.run}: there is no such run (allowed: 1 to {num}, in the "
-        "order of the file)"
+        f"{draft.source}: --run {options.run}: there is no such run (allowed: {allowed})"
     )
 
 

@@ -20,6 +20,7 @@ _COUNTS = ("step", "tokens")
 _TIMES = ("seconds", "step_seconds")
 _NATS_PER_BIT = math.log(2)
 _MAX_LISTED = 3
+_LARGEST = 2**53  # whole numbers above are not exact
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def read_steps(
     else:
         notes = []
     steps = np.array(values, dtype=np.float64)
-    whole = np.isfinite(steps)
+    whole = np.abs(steps) < _LARGEST
     whole[whole] = steps[whole] == np.floor(steps[whole])
     if not whole.all():
         row = int(np.flatnonzero(~whole)[0])
@@ -140,7 +141,7 @@ def read_numbers(
 
 def _check_tokens(source: str, table: Table, name: str, values: Sequence[float | None]) -> None:
     for row, value in enumerate(values):
-        if value is not None and not value.is_integer():
+        if value is not None and not (value.is_integer() and abs(value) < _LARGEST):
             raise LogError(
                 f"{source}:{table.lines[row]}: {name} is {value}, not a whole number of tokens "
                 "(allowed: whole numbers; --column tokens=NAME picks another column)"

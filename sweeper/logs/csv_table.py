@@ -76,7 +76,7 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
     except csv.Error as error:
         raise LogError(f"{source}:{reader.line_num}: not {_NAMES[used]} ({error})") from error
     names = [name.strip() for name in header]
-    notes: list[str] = []
+    notes = _drop_headers(header, lines, rows)
     if rows and len(rows[-1]) < len(names) and not text.endswith("\n"):
         notes.append(f"line {lines[-1]}: cut off while being written, left out")
         rows.pop()
@@ -89,13 +89,28 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
     return Table(_NAMES[used], lines, _columns(names, rows), notes=tuple(notes))
 
 
+def _drop_headers(header: list[str], lines: list[int], rows: list[list[str]]) -> list[str]:
+    """Take out headers amid the rows, which a program writes again when it is resumed."""
+    again = [place for place, row in enumerate(rows) if row == header]
+    if not again:
+        return []
+    listed = ", ".join(str(lines[place]) for place in again)
+    for place in reversed(again):
+        del lines[place], rows[place]
+    return [f"line {listed}: the header again, passed over"]
+
+
 def _read_plain(text: str, delimiter: str) -> Table | None:
     """A table without quotes, gaps and short rows, which no parser needs to look at."""
     if '"' in text or "\r" in text or text.startswith("\n"):
         return None
     lines = text.removesuffix("\n").split("\n")
     width = lines[0].count(delimiter) + 1
-    if len(lines) < 2 or any(line.count(delimiter) + 1 != width for line in lines):
+    if (
+        len(lines) < 2
+        or lines.count(lines[0]) > 1
+        or any(line.count(delimiter) + 1 != width for line in lines)
+    ):
         return None
     if width == 1 and "" in lines:
         return None

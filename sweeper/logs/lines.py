@@ -33,10 +33,12 @@ COUNTED = "(counted)"
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _ONLY_STEP = re.compile(
-    r"\W*(?:global[ _]?step|step|iter|iteration)\s*[:=#]?\s*(\d+)(?:\s*/\s*\d+)?\W*", re.IGNORECASE
+    r"\W*(?:global[ _]?step|step|iter|iteration)\s*[:=#]?\s*(\d{1,15})(?:\s*/\s*\d+)?\W*",
+    re.IGNORECASE,
 )
-_TRAINER_HEADER = re.compile(r"(Num Epochs|Total optimization steps)\s*=\s*([\d,]+)")
+_TRAINER_HEADER = re.compile(r"(Num Epochs|Total optimization steps)\s*=\s*([\d,]{1,18})")
 _MAX_TEMPLATES = 8
+_LARGEST = 2**53
 
 
 @dataclass
@@ -144,8 +146,9 @@ class LineReader:
         if "train_runtime" in record:  # the summary of a whole run
             return None
         step = number_of(record, "step")
-        if step is not None and abs(step) < 2**53:
-            if not has_role(record, STEP_AND | {"seconds"}):
+        if step is not None:
+            is_whole = abs(step) < _LARGEST and step.is_integer()
+            if not is_whole or not has_role(record, STEP_AND | {"seconds"}):
                 return None
             self._step, self._is_pending = int(step), False
             return record

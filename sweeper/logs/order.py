@@ -41,7 +41,7 @@ class Order:
     is_sorted: bool = False
 
 
-def find_order(steps: Floats, losses: Floats) -> Order:
+def find_order(steps: Floats, losses: Floats, is_logged: NDArray[np.bool_]) -> Order:
     """Tell restarts, second runs and shuffled rows apart.
 
     A step that goes back is a restart where the rows after it repeat steps from before; it begins
@@ -51,11 +51,15 @@ def find_order(steps: Floats, losses: Floats) -> Order:
     Args:
         steps: One per row.
         losses: Training (or validation) loss of each row; NaN where there is none.
+        is_logged: Which rows have that loss. Others, such as evaluations that were written late,
+            go to their steps without more ado.
     """
     jumps = np.flatnonzero(np.diff(steps) < 0) + 1
     everything = np.arange(len(steps))
     if not len(jumps):
         return Order((everything,), ((),))
+    if not (np.diff(steps[is_logged]) < 0).any():
+        return Order((np.argsort(steps, kind="stable"),), ((),))
     if _is_shuffled(steps, len(jumps)):
         return Order((np.argsort(steps, kind="stable"),), ((),), is_sorted=True)
     edges = [0, *map(int, jumps), len(steps)]

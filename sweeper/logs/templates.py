@@ -53,7 +53,7 @@ def learn_template(line: str, pairs: Sequence[Pair], step_name: str, kind: str) 
     """Make a template of a line; None where its step is not written as a plain number."""
     ordered = sorted(pairs, key=lambda pair: pair.start)
     step = next(place for place, pair in enumerate(ordered) if pair.name == step_name)
-    if not ordered[step].text.isdigit():
+    if not ordered[step].text.isdecimal():
         return None
     parts, end = [], 0
     for pair in ordered:
@@ -64,7 +64,7 @@ def learn_template(line: str, pairs: Sequence[Pair], step_name: str, kind: str) 
         (place, pair.factor) for place, pair in enumerate(ordered) if pair.factor is not None
     )
     # The step may have no fraction, or a line such as "step 1.5" would lose it.
-    parts[2 * step + 1] = r"(\d+)"
+    parts[2 * step + 1] = r"(\d{1,15})"
     names = tuple(pair.name for pair in ordered)
     return Template(re.compile("".join(parts)), names, factors, step, kind)
 

@@ -12,7 +12,7 @@ from sweeper.errors import LogError
 from sweeper.logs.cells import column_numbers
 from sweeper.logs.log import ColumnUse, LogOptions
 from sweeper.logs.names import CUMULATIVE, PER_STEP, RUNNING_MEAN, Meaning
-from sweeper.logs.roles import BY_NAME, Role
+from sweeper.logs.roles import BY_FLAG, BY_NAME, Role
 from sweeper.logs.table import Table
 from sweeper.logs.times import (
     SECONDS_PER,
@@ -70,7 +70,13 @@ def _read_column(
     options: LogOptions,
     steps: Floats,
 ) -> None:
-    values = _values(source, table, role, options)
+    try:
+        values = _values(source, table, role, options)
+    except LogError:
+        if role.basis == BY_FLAG:
+            raise
+        timing.columns[role.name] = ColumnUse(role.name, "", basis="not all of it are times")
+        return
     unit, unit_basis = _unit(table, role, options, values, steps)
     reading, basis = _reading(role, options, values, steps)
     if reading == CUMULATIVE and role.meaning.reading != CUMULATIVE and unit not in SECONDS_PER:

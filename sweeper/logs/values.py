@@ -16,6 +16,7 @@ _THOUSANDS_DOT = re.compile(r"[-+]?\d{1,3}(?:\.\d{3})+(?:,\d+)?")
 _COUNT = re.compile(r"\d{1,3}(?:([.,])\d{3})+")
 _DECIMAL_COMMA = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 _SUFFIXED = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([kKMGBT%])")
+_DURATION = re.compile(r"(?:(\d+) days?, )?(?:(\d+):)?(\d+):(\d\d(?:\.\d+)?)")
 _SUFFIXES = {"k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "B": 1e9, "T": 1e12, "%": 1.0}
 
 
@@ -60,6 +61,9 @@ def _written_number(text: str) -> float:
         return float(text.replace(",", ""))
     if match := _SUFFIXED.fullmatch(text):
         return float(match[1]) * _SUFFIXES[match[2]]
+    if match := _DURATION.fullmatch(text):
+        days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+        return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
     raise ValueError(text)
 
 

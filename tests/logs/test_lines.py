@@ -37,6 +37,8 @@ CHATTER = (
     "[1/3] installing",
     "Epoch 1",
     "=" * 80,
+    "step " + "9" * 5000,
+    "step " + "9" * 5000 + " loss 2.5",
     "{ nan } inf [ 3 / 4 ] : = ,",
 )
 

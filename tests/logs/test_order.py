@@ -101,6 +101,11 @@ def test_two_runs_in_one_file_are_told_apart(tmp_path: Path) -> None:
         read(tmp_path, table(*one, *two), run="3")
 
 
+def test_a_run_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LogError, match=r"--run best: there is no such run \(allowed: 1: there is"):
+        read(tmp_path, table((0, 9), (10, 8)), run="best")
+
+
 def test_a_run_that_goes_back_to_its_start_with_its_loss_down_was_resumed(tmp_path: Path) -> None:
     rows = [(0, 9), (10, 7), (20, 5), (30, 4), (0, 4.1), (10, 3.9), (20, 3.8), (30, 3.7), (40, 3)]
 
@@ -201,6 +206,23 @@ def test_a_cut_off_last_line_is_left_out(tmp_path: Path) -> None:
     path.write_text('{"step": 0, "loss": 9}\n{"step": 10, "lo')
     assert losses(read_log(path)) == [(0, 9)]
     assert read_log(path).notes == ("line 2: cut off while being written, left out",)
+
+
+def test_an_evaluation_that_was_written_late_is_no_restart(tmp_path: Path) -> None:
+    rows = [(0, 9, ""), (10, 8, ""), (20, 7, ""), (10, "", 8.5), (30, 6, "")]
+
+    log = read(tmp_path, table(*rows, header="step,loss,val_loss"))
+
+    assert losses(log) == [(0, 9), (10, 8), (20, 7), (30, 6)]
+    assert log.curve.points[1].val_loss == 8.5
+    assert (log.notes, log.restart_steps) == ((), ())
+
+
+def test_a_header_that_stands_there_again_is_passed_over(tmp_path: Path) -> None:
+    log = read(tmp_path, "step,loss\n0,9\n10,8\nstep,loss\n20,7\n")
+
+    assert losses(log) == [(0, 9), (10, 8), (20, 7)]
+    assert log.notes == ("line 4: the header again, passed over",)
 
 
 def test_rows_that_say_nothing_are_no_points(tmp_path: Path) -> None:

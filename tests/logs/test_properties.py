@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sweeper.curves import Point, write_curve
+from sweeper.errors import LogError
 from sweeper.logs import LiveReader, read_log
 from tests.logs.writers import LIVE_WRITERS, ROWS, Writer
 
@@ -104,3 +105,39 @@ def test_a_live_reader_never_raises(pieces: list[str]) -> None:
     points = [point for piece in pieces for point in reader.feed(piece)] + reader.close()
 
     assert all(isinstance(point.step, int) for point in points)
+
+
+PIECES = (
+    *("step", "loss", "val_loss", "iter 5: loss 2.5", "1,2,3", "nan", "{", "}", '{"step": 1}', "["),
+    *(
+        "{'loss': 1}",
+        "\n",
+        "\r",
+        ",",
+        ";",
+        "\t",
+        '"',
+        "\x00",
+        "\x1b[31m",
+        "9" * 400,
+        "1e999",
+        "run",
+    ),
+    *('{"step": 1e400, "loss": 2}', '{"loss": "x"}', "step,loss", "-5", "key,value,step", "\ufeff"),
+)
+
+
+@settings(deadline=None, derandomize=True, max_examples=300)
+@given(st.lists(st.sampled_from(PIECES)).map("".join) | st.text())
+def test_any_text_is_a_log_or_a_clear_error(content: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run.log"
+        path.write_bytes(content.encode("utf-8", "surrogatepass"))
+        try:
+            log = read_log(path)
+        except LogError as error:
+            assert "run.log" in str(error)
+        else:
+            steps = [point.step for point in log.curve]
+            assert steps == sorted(set(steps))
+            assert steps

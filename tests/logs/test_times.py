@@ -42,6 +42,7 @@ def step_seconds(log: Log) -> list[float | None]:
         ("time", ("", 0.5, 0.5, 2, 0.25), "s", "per step"),
         ("tokens_per_sec", ("", 128, 128, 32, 256), "tokens/s", "per step"),
         ("elapsed", (3, 8, 13, 53, 55.5), "s", "cumulative"),
+        ("elapsed_time", ("0:03", "0:08", "0:00:13", "0:00:53", "0:00:55.5"), "s", "cumulative"),
         ("time", (3, 8, 13, 53, 55.5), "s", "cumulative"),
         ("elapsed_ms", (0, 5000, 10_000, 50_000, 52_500), "ms", "cumulative"),
         ("train_time", (0, 5000, 10_000, 50_000, 52_500), "ms", "cumulative"),
@@ -69,8 +70,17 @@ def test_dates_are_clock_times(tmp_path: Path) -> None:
     log = read(tmp_path, "timestamp", tuple(dates))
 
     assert [point.seconds for point in log.curve] == [0, 5, 10, 50, 52]
+
+
+def test_times_that_are_none_are_not_used_unless_a_flag_says_so(tmp_path: Path) -> None:
+    clock, step = ("noon",) * 5, ("fast",) * 5
+
+    assert use(read(tmp_path, "timestamp", clock), "timestamp").basis == "not all of it are times"
+    assert use(read(tmp_path, "step_time", step), "step_time").role == ""
+    with pytest.raises(LogError, match=r"run\.csv:2: step_time is 'fast', not a number"):
+        read(tmp_path, "step_time", step, columns={"step_seconds": "step_time"})
     with pytest.raises(LogError, match="neither seconds nor a date"):
-        read(tmp_path, "timestamp", ("noon",) * 5)
+        read(tmp_path, "timestamp", clock, columns={"seconds": "timestamp"})
 
 
 def test_a_time_that_grows_a_little_is_no_total(tmp_path: Path) -> None:

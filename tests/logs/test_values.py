@@ -92,6 +92,7 @@ def test_decimal_commas(tmp_path: Path, text: str, steps: list[int], losses: lis
         ("step,loss\n1.5,5.0\n", "run.csv:2: step is 1.5, not a whole step"),
         ("step,loss\nnan,5.0\n", "run.csv:2: step is nan, not a whole step"),
         ("step,loss\ninf,5.0\n", "run.csv:2: step is inf, not a whole step"),
+        ("step,loss\n1e300,5.0\n", "run.csv:2: step is 1e+300, not a whole step"),
         ("step,loss\nx,5.0\n", "run.csv:2: step is 'x', not a number"),
         ("step,tokens,loss\n1,nan,2\n", "run.csv:2: tokens is nan, not a whole number of tokens"),
         ("step,loss,lr\n1,5,fast\n", "run.csv:2: lr is 'fast', not a number"),
