@@ -17,6 +17,7 @@ from sweeper.diagnosis.excursion import excluded_steps
 
 MAX_ROWS = 30
 _TRAIN_POINTS = 5  # logged training losses that stand for the one at an evaluation
+_LEAST_EVALUATIONS = 3
 _MATTERS = 0.005  # of the loss: smaller changes of the gap are called constant
 
 
@@ -116,6 +117,10 @@ def _overfitting(case: Case, rows: Sequence[GapRow]) -> tuple[str, ...]:
     findings = case.of_kind(FindingKind.OVERFIT)
     if findings:
         return tuple(f"Overfitting: {finding.evidence}." for finding in findings)
+    if case.of_kind(FindingKind.EVAL_NOT_TRACKING):
+        return ("The evaluation does not follow training, so the gap tells nothing.",)
+    if len(rows) < _LEAST_EVALUATIONS:
+        return (f"{phrases.plural(len(rows), 'evaluation')} cannot tell overfitting.",)
     best = min(rows, key=lambda row: row.val_loss)
     return (
         "No overfitting: that would be a validation loss that rises while the training loss goes "

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import math
-import shlex
 from collections.abc import Mapping, Sequence
 
 from pydantic import ValidationError
 
-from sweeper.curves import Finding, FindingKind
+from sweeper.curves import FindingKind
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, RunConfig
 from sweeper.diagnosis.diagnosis import ProposedTest, Recommendation
 from sweeper.diagnosis.excursion import SERIES_WORDS, main_rises, rises_in
+from sweeper.diagnosis.invocation import choose_horizon, command_line, remark_on
 from sweeper.diagnosis.last_good import first_damage
 from sweeper.diagnosis.outlook import Outlook, predict_unchanged
-from sweeper.diagnosis.spelling import value_text, variable_text
+from sweeper.diagnosis.rerun import repeat_run
 from sweeper.study import Hyperparameters
-from sweeper.study.engine import DEFAULT_VARIABLES
-
-_ALWAYS_SHOWN = ("block_size", "batch_size", "accumulation", "learning_rate", "schedule")
-_USUAL_SCRIPT = "python training.py"
-_OTHER_SEED = 18
 
 
 def propose_test(
@@ -29,7 +23,8 @@ def propose_test(
 ) -> ProposedTest | None:
     """The first advice that is a change, alone: a run that changes two things names no cause.
 
-    Where no advice changes a hyperparameter, a break is tested by the same run with another seed.
+    Where no advice changes a hyperparameter, the same run is repeated: what it then does tells
+    the data from the settings, or whether the first advice was the right one.
 
     Args:
         case: The run.
@@ -37,14 +32,13 @@ def propose_test(
         command: How the user starts a run; None where nobody said.
 
     Returns:
-        None where nothing is wrong, or nothing that another run could tell.
+        None where nothing is wrong.
     """
     if not case.findings:
         return None
     chosen = next((r for r in recommendations if effective_change(case.config, r)), None)
     if chosen is None:
-        damage = first_damage(case)
-        return _repetition(case, damage, command) if damage is not None else None
+        return repeat_run(case, command)
     change = effective_change(case.config, chosen)
     horizon = choose_horizon(case)
     outlook = predict_unchanged(case, horizon)
@@ -55,26 +49,7 @@ def propose_test(
         high=outlook.high if outlook else None,
         basis=_basis(case, change, outlook),
         refuted_by=chosen.advice.refuted_by,
-        remark=_remark(case, change, command),
-    )
-
-
-def _repetition(case: Case, damage: Finding, command: str | None) -> ProposedTest:
-    """The same run with other batches: does the break come again?"""
-    seed = case.config.number("seed")
-    change = {"seed": _OTHER_SEED if seed is None else int(seed) + 1}
-    what = phrases.KIND_WORDS[damage.kind]
-    return ProposedTest(
-        command=command_line(case, change, choose_horizon(case), command),
-        expected=(
-            f"With other batches: no {what} near step {damage.start_step:,} points to the data it "
-            "read there, the same again points to the settings or the code."
-        ),
-        low=None,
-        high=None,
-        basis="no loss is foretold: the question is whether the break comes again",
-        refuted_by=f"The {what} comes at another step: then neither explains it.",
-        remark=_remark(case, change, command),
+        remark=remark_on(case, change, command),
     )
 
 
@@ -93,57 +68,6 @@ def effective_change(config: RunConfig, recommendation: Recommendation) -> dict[
         for name in change
         if not config.is_known(name) or getattr(now, name) != getattr(wanted, name)
     }
-
-
-def choose_horizon(case: Case) -> int:
-    """Steps of this run after which the trouble had shown: half of it at least."""
-    last = max((point.step for point in case.curve), default=1)
-    losses = case.losses
-    needed = [last // 2]
-    for finding in case.findings:
-        if finding.kind is FindingKind.PLATEAU:
-            needed.append((finding.start_step + finding.end_step) // 2)
-        elif finding.kind is FindingKind.SPIKE and finding.recovered:
-            needed += [rise.after_step or finding.end_step for rise in rises_in(losses, finding)]
-        else:
-            needed.append(finding.end_step)
-    return max(min(max(needed), last), 1)
-
-
-def steps_of_test(config: RunConfig, change: Mapping[str, object], horizon: int) -> int:
-    """Steps that see as many tokens as this run had seen at the horizon."""
-    changed = RunConfig({**config.values, **change})
-    before, after = config.tokens_per_step, changed.tokens_per_step
-    if not before or not after:
-        return horizon
-    return max(math.ceil(horizon * before / after), 1)
-
-
-def command_line(
-    case: Case, change: Mapping[str, object], horizon: int, command: str | None
-) -> str:
-    """One shell command: the run's own settings with the change, for as many tokens."""
-    known = {name: case.config.get(name) for name in _ALWAYS_SHOWN if case.config.is_known(name)}
-    values = known | dict(change)
-    num_steps = steps_of_test(case.config, change, horizon)
-    if case.is_trial and command is None:
-        settings = [
-            f"--set {shlex.quote(f'{name}={value_text(value)}')}" for name, value in values.items()
-        ]
-        return " ".join(["sweeper train", *settings, f"--steps {num_steps}"])
-    told = {DEFAULT_VARIABLES["total_steps"]: str(num_steps)}
-    told |= {DEFAULT_VARIABLES[name]: variable_text(value) for name, value in values.items()}
-    words = [f"{name}={shlex.quote(value)}" for name, value in told.items()]
-    return " ".join([*words, command or _USUAL_SCRIPT])
-
-
-def _remark(case: Case, change: Mapping[str, object], command: str | None) -> str:
-    alone = "one change at a time; the emitted study tests the others as well"
-    if case.is_trial and command is None:
-        return alone
-    read = phrases.joined([DEFAULT_VARIABLES[name] for name in change])
-    whose = "your script" if command else "a script such as training.py"
-    return f"{alone}. It tells only if {whose} reads {read} from its environment"
 
 
 def _expected(case: Case, chosen: Recommendation, outlook: Outlook | None, horizon: int) -> str:

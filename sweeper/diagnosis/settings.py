@@ -180,7 +180,7 @@ def tokens_seen(case: Case, step: int) -> int | None:
 def _logged_tokens(curve: Curve, step: int) -> int | None:
     for point in curve:
         if point.step == step:
-            return point.tokens if point.tokens > 0 and point.tokens != point.step else None
+            return point.tokens if point.tokens > 0 else None
     return None
 
 

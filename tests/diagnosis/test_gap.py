@@ -69,6 +69,20 @@ def test_overfitting_is_only_what_the_finding_says() -> None:
     assert "Overfitting: overfit seen." in reading(case_of(points(train, val), [overfit]))
 
 
+def test_an_evaluation_that_stands_still_tells_nothing() -> None:
+    stale = finding(FindingKind.EVAL_NOT_TRACKING, 0, 3)
+    case = case_of(points([5.0, 4.0, 3.0, 2.0], [5.0] * 4), [stale])
+
+    assert "so the gap tells nothing" in reading(case)
+    assert "No overfitting" not in reading(case)
+
+
+def test_two_evaluations_cannot_tell_overfitting() -> None:
+    text = reading(case_of(points([5.0, 4.0], [5.1, 4.2])))
+
+    assert "2 evaluations cannot tell overfitting." in text
+
+
 @pytest.mark.parametrize(
     ("train", "val", "missing"),
     [([5.0, 4.0], None, "validation"), ([None, None], [5.0, 4.0], "training")],

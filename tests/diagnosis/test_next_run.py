@@ -8,7 +8,8 @@ import pytest
 from sweeper.curves import Finding, FindingKind
 from sweeper.diagnosis.cause import Advice
 from sweeper.diagnosis.diagnosis import ProposedTest, Recommendation
-from sweeper.diagnosis.next_run import choose_horizon, propose_test
+from sweeper.diagnosis.invocation import choose_horizon
+from sweeper.diagnosis.next_run import propose_test
 from tests.diagnosis.fakes import (
     RECORDED_CONFIG,
     advice,
@@ -169,11 +170,45 @@ def test_a_break_without_a_change_to_try_is_repeated_with_other_batches() -> Non
     assert (test.low, test.high) == (None, None)
 
 
-def test_nothing_to_test_on_a_healthy_run_or_where_no_run_could_tell() -> None:
-    flat = finding(FindingKind.PLATEAU, 1, 2)
+def test_a_plateau_without_a_change_to_try_is_measured_for_its_spread() -> None:
+    flat = finding(FindingKind.PLATEAU, 1, 5)
+    case = case_of(points([5.0, 4.0, 4.1, 4.0, 4.1, 4.0]), [flat])
 
+    test = propose_test(case, ())
+
+    assert test is not None
+    assert "SEED=18" in test.command
+    assert test.expected.startswith("With another seed, the training loss ends at 3.8")
+    assert test.low is not None
+    assert test.high is not None
+    assert test.low < 4.0 < 4.1 < test.high
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        (FindingKind.EVAL_NOT_TRACKING, "validation losses that differ"),
+        (FindingKind.WEIGHTS_NOT_UPDATING, "training losses that no longer repeat"),
+        (FindingKind.THROUGHPUT_DROP, "slow from the first step on means the machine"),
+        (FindingKind.OVERFIT, "a best validation loss below that of this run"),
+    ],
+)
+def test_a_fix_that_is_no_hyperparameter_is_tested_by_the_run_itself(
+    kind: FindingKind, expected: str
+) -> None:
+    case = case_of(points([4.0] * 5), [finding(kind, 1, 4)], {"learning_rate": 1e-4})
+
+    test = propose_test(case, ())
+
+    assert test is not None
+    assert test.command == "TRAINING_STEPS=4 LEARNING_RATE=1e-4 python training.py"
+    assert expected in test.expected
+    assert test.refuted_by.endswith(".")
+    assert (test.low, test.high, test.remark) == (None, None, "")
+
+
+def test_nothing_to_test_on_a_healthy_run() -> None:
     assert propose_test(case_of(points([5.0, 4.0])), recommended(advice())) is None
-    assert propose_test(case_of(points([5.0, 4.0, 4.0]), [flat]), ()) is None
 
 
 @pytest.mark.parametrize(
