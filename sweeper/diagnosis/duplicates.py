@@ -91,7 +91,7 @@ def _candidates(signatures: NDArray[np.uint64]) -> dict[int, set[int]]:
     weights = np.arange(1, 2 * _ROWS, 2, dtype=np.uint64)
     for band in range(_BANDS):
         rows = signatures[:, band * _ROWS : (band + 1) * _ROWS]
-        keys = np.sum(mix(rows) * weights, axis=1, dtype=np.uint64)
+        keys: NDArray[np.uint64] = (mix(rows) * weights).sum(axis=1, dtype=np.uint64)
         for bucket in _buckets(keys):
             for place, number in enumerate(bucket[1:], start=1):
                 candidates[number].update(bucket[: min(place, _FIRST_ONES)])
