@@ -29,6 +29,7 @@ ALIASES: Mapping[str, Sequence[str]] = {
         "per_gpu_train_batch_size",
         "train_batch_size",
         "device_batch_size",
+        "instantaneous_batch_size_per_device",
     ),
     "accumulation": (
         "gradient_accumulation_steps",
@@ -50,7 +51,11 @@ ALIASES: Mapping[str, Sequence[str]] = {
     "num_heads": ("n_head", "n_heads", "num_attention_heads"),
     "num_layers": ("n_layer", "n_layers", "num_hidden_layers"),
     "hidden_size": ("n_embd", "d_model", "embedding_dim"),
-    "trained_parameters": ("trainable_params", "trainable_parameters"),
+    "trained_parameters": (
+        "trainable_params",
+        "trainable_parameters",
+        "number_of_trainable_parameters",
+    ),
     "num_epochs": ("num_train_epochs", "epochs", "max_epochs"),
     "eval_steps": ("eval_interval", "eval_every"),
     "save_steps": ("save_interval", "save_every", "checkpoint_interval"),
@@ -63,6 +68,7 @@ ALIASES: Mapping[str, Sequence[str]] = {
         "train_steps",
         "num_training_steps",
         "max_train_steps",
+        "total_optimization_steps",
         "train_iters",
         "num_steps",
         "num_iterations",

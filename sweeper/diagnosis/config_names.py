@@ -63,7 +63,8 @@ def unknown_key(key: str) -> str:
 
 def _spellings(key: str) -> Iterator[str]:
     """The names under which a key may be known: the last two parts of its path, then the last."""
-    path = key.strip().lstrip("-").replace("-", "_").replace("/", ".").lower().split(".")
+    plain = key.strip().lstrip("-").replace("-", "_").replace(" ", "_").replace("/", ".").lower()
+    path = plain.split(".")
     if path[-1] == "value":  # Weights & Biases writes `lr: {value: 1e-3}`
         path = path[:-1] or path
     if not _ELSEWHERE & set(path[:-1]):
@@ -216,9 +217,7 @@ _SPECIAL: Mapping[str, Callable[[object], Meaning]] = {
     **dict.fromkeys(("warmup_iters", "lr_warmup_iters"), _nanogpt_warmup),
     **dict.fromkeys(("warmup_ratio", "warmup_share"), _named("warmup_share")),
     "pretrained": _pretrained,
-    **dict.fromkeys(
-        ("model_name_or_path", "base_model", "base_model_name_or_path", "model_name"), _base_name
-    ),
+    **dict.fromkeys(("model_name_or_path", "base_model", "base_model_name_or_path"), _base_name),
     "init_from": _init_from,
     "target_modules": _target_modules,
     "lora_target_modules": _target_modules,

@@ -160,6 +160,8 @@ def test_origins_name_file_and_line(tmp_path: Path) -> None:
         ("model_name_or_path=gpt2", "pretrained", True),
         ("optim=adamw_torch", "optimizer", "adamw_torch"),
         ("n_layer=12", "num_layers", 12),
+        ("Total optimization steps=600", "total_steps", 600),
+        ("Num Epochs=3", "num_epochs", 3.0),
         ("trainable_params=294912", "trained_parameters", 294_912),
     ],
 )
