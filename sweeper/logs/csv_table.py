@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 from sweeper.errors import LogError
@@ -13,7 +14,10 @@ from sweeper.logs.table import Table
 from sweeper.logs.values import Cell
 
 _DELIMITERS = (",", "\t", ";", "|")
-_NAMES = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "CSV with bars"}
+ALIGNED = "  "
+_GAP = re.compile(r"[ \t]{2,}|\t")
+_RULE = re.compile(r"[\s|:\-+]*-[\s|:\-+]*")
+_NAMES = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "table with bars"}
 
 
 def find_delimiter(text: str) -> str | None:
@@ -27,7 +31,17 @@ def find_delimiter(text: str) -> str | None:
             best, most = delimiter, known
     if best is not None and (most > 1 or len(_split(header, best)) == 1):
         return best
+    if best is None and _is_aligned(text):
+        return ALIGNED
     return best if best is not None and _is_table(text, best) else None
+
+
+def _is_aligned(text: str) -> bool:
+    """Whether columns are parted by two or more spaces, as a printed table's are."""
+    lines = [line.strip() for line in text[:65536].split("\n")[:20] if line.strip()]
+    widths = {len(_GAP.split(line)) for line in lines}
+    names = _GAP.split(lines[0]) if lines else []
+    return len(lines) > 1 and len(widths) == 1 and len(names) > 1 and all(map(_is_known, names))
 
 
 def _is_known(name: str) -> bool:
@@ -62,6 +76,11 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
         LogError: It is damaged, or has no rows.
     """
     used = delimiter or ","
+    if used == "|":
+        text = "\n".join(map(_without_rules, text.split("\n")))
+    elif used == ALIGNED:
+        text = "\n".join(_GAP.sub("\t", line.strip()) for line in text.split("\n"))
+        used = "\t"
     if (plain := _read_plain(text, used)) is not None:
         return plain
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=used, skipinitialspace=True)
@@ -87,6 +106,11 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
             "(allowed: at least one row with a loss)"
         )
     return Table(_NAMES[used], lines, _columns(names, rows), notes=tuple(notes))
+
+
+def _without_rules(line: str) -> str:
+    """A row of a Markdown table without its outer bars; empty for the rule below the header."""
+    return "" if _RULE.fullmatch(line) else line.strip().strip("|")
 
 
 def _drop_headers(header: list[str], lines: list[int], rows: list[list[str]]) -> list[str]:

@@ -100,9 +100,10 @@ def find_pairs(line: str) -> list[Pair]:
         for pair in _bare_rates(line, {pair.start for pair in pairs.values()}):
             pairs.setdefault(pair.name, pair)
     if not has_role(pairs, {"step"}) and has_role(pairs, STEP_AND):
-        counter = _COUNTER.search(line)
-        if counter and not line[: counter.start(1)].lower().rstrip(" [").endswith("epoch"):
-            pairs["step"] = Pair("step", counter[1], counter.start(1))
+        for counter in _COUNTER.finditer(line):
+            if not line[: counter.start(1)].lower().rstrip(" [").endswith("epoch"):
+                pairs["step"] = Pair("step", counter[1], counter.start(1))
+                break
     return list(pairs.values())
 
 
@@ -132,11 +133,9 @@ def _known_name(name: str) -> str:
     A logger's prefix (`INFO trainer step`) may stand before a step, but not before a loss:
     `best loss` is another thing.
     """
-    if meaning_of(name) is not None:
-        return name
-    bare = _LEVEL.sub("", name, count=1)
-    if meaning_of(bare) is not None:
-        return bare
+    for candidate in (name, _LEVEL.sub("", name, count=1), name.rsplit(" - ", 1)[-1]):
+        if meaning_of(candidate) is not None:
+            return candidate
     last = name.split(" ")[-1]
     return last if last.lower() in _STEP_WORDS else ""
 
@@ -238,12 +237,15 @@ def has_role(names: dict[str, Cell] | dict[str, Pair], roles: set[str] | frozens
 
 
 def number_of(record: dict[str, Cell], role: str) -> float | None:
-    """The first number in a role; None where there is none."""
+    """The number in a role, by the plainest of its names; None where there is none."""
+    best, number = None, None
     for name, cell in record.items():
         meaning = meaning_of(name)
-        if meaning and meaning.role == role and cell not in (None, "") and is_number(str(cell)):
-            return float(str(cell).replace(",", ""))
-    return None
+        if meaning is None or meaning.role != role or cell in (None, ""):
+            continue
+        if is_number(text := str(cell)) and (best is None or meaning.rank < best):
+            best, number = meaning.rank, float(text.replace(",", ""))
+    return number
 
 
 def is_number(cell: str) -> bool:

@@ -32,6 +32,8 @@ COUNTED = "(counted)"
 """The column of steps that no line names."""
 
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
+_ONLY_EPOCH = re.compile(r"\W*epoch\s*[:=#]?\s*(\d{1,9})(?:\s*/\s*\d+)?\W*", re.IGNORECASE)
+_STEP_IN_BRACKETS = re.compile(r".*\[step=(\d{1,15})(?:/\d+)?(?:,\s*epoch=\d+)?\]\W*")
 _ONLY_STEP = re.compile(
     r"\W*(?:global[ _]?step|step|iter|iteration)\s*[:=#]?\s*(\d{1,15})(?:\s*/\s*\d+)?\W*",
     re.IGNORECASE,
@@ -60,6 +62,7 @@ class LineReader:
     inferred: dict[str, int] = field(default_factory=dict)
     _templates: list[Template] = field(default_factory=list)
     _step: int | None = None  # of the last row, or of a line that says only a step
+    _epoch: str | None = None  # of a line that says only an epoch
     _is_pending: bool = False  # whether the lines below a lone step still belong to it
     _count: int = 0
     _bar: tuple[int, int] | None = None
@@ -73,13 +76,19 @@ class LineReader:
         line = line.strip()
         if self.pattern is not None:
             return self._read_pattern(self.pattern, line)
+        record = self._read_known(line) or self._read_anew(line)
+        if record and self._epoch is not None and not has_role(record, {"epoch"}):
+            record["epoch"] = self._epoch
+        return record
+
+    def _read_known(self, line: str) -> dict[str, Cell] | None:
         for template in self._templates:
             if found := template.read(line):
                 self._step, record = found
                 self._is_pending = False
                 self.kinds[template.kind] += 1
                 return record
-        return self._read_anew(line)
+        return None
 
     def _read_anew(self, line: str) -> dict[str, Cell] | None:
         kind, numbers = self._read_special(line)
@@ -129,7 +138,10 @@ class LineReader:
             return "CSV", {}
         if self._header is not None and (record := read_csv_row(line, *self._header)):
             return "CSV", record
-        if lone := _ONLY_STEP.fullmatch(line):
+        if epoch := _ONLY_EPOCH.fullmatch(line):
+            self._epoch = epoch[1]
+            return "text", {}
+        if lone := _ONLY_STEP.fullmatch(line) or _STEP_IN_BRACKETS.fullmatch(line):
             self._step, self._is_pending = int(lone[1]), True
             return "text", {}
         return "", {}

@@ -43,8 +43,8 @@ class Meaning:
 _NAMES = {
     "step": (
         "step steps global_step iter iteration iters iterations it trainer_global_step "
-        "train_global_step train_step current_step current_steps num_updates update updates "
-        "num_steps optimizer_step training_step batch batch_idx"
+        "train_global_step train_step current_step current_steps num_updates valid_num_updates "
+        "update updates num_steps optimizer_step training_step batch batch_idx"
     ),
     "tokens": (
         "tokens tokens_seen num_tokens_seen total_tokens consumed_tokens tokens_consumed "

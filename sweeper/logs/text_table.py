@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from sweeper.errors import LogError
-from sweeper.logs.lines import COUNTED, LineReader
-from sweeper.logs.names import ROLES
+from sweeper.logs.lines import LineReader
+from sweeper.logs.names import ROLES, meaning_of
 from sweeper.logs.table import Table, columns_of
 from sweeper.logs.values import Cell
 
@@ -68,7 +68,8 @@ def read_text_table(source: str, text: str, pattern: str | None = None) -> Table
 
 
 def _notes(reader: LineReader, columns: dict[str, list[Cell]]) -> tuple[str, ...]:
-    if not reader.inferred or COUNTED not in columns:
+    names_step = any((meaning := meaning_of(name)) and meaning.role == "step" for name in columns)
+    if names_step or not reader.inferred:
         return ()
     how = "; ".join(f"{num} {_HOW[name]}" for name, num in reader.inferred.items())
     return (f"the lines name no step; steps were found {how}",)

@@ -43,7 +43,7 @@ def number(cell: Cell, *, comma_is_decimal: bool = False, is_count: bool = False
         return None
     if not isinstance(cell, str):
         return float(cell)
-    text = cell.strip().strip("'\"")
+    text = cell.strip().strip("'\"*")
     if text.lower() in NOT_LOGGED:
         return None
     if is_count and (count := _COUNT.fullmatch(text)) and (count[1] == "," or comma_is_decimal):

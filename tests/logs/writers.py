@@ -187,6 +187,38 @@ def write_csv_amid_chatter(folder: Path) -> Path:
     return _lines(folder, "out.txt", header, "{step},{train},{val}\nsaved to out, as usual")
 
 
+def write_markdown(folder: Path) -> Path:
+    header = "| Step | Train Loss | Val Loss |\n|-----:|:----------|---------|\n"
+    return _lines(folder, "t.md", header, "| **{step}** | {train} | {val} |")
+
+
+def write_aligned(folder: Path) -> Path:
+    return _lines(folder, "t.txt", "step   loss   val_loss\n", "{step:4d}   {train}    {val}")
+
+
+def write_keras(folder: Path) -> Path:
+    line = "{step}/500 [=====>....] - 60s 600ms/step - loss: {train} - val_loss: {val}"
+    return _lines(folder, "k.txt", "Epoch 1/3\n", line)
+
+
+def write_olmo(folder: Path) -> Path:
+    line = (
+        "2026-01-31 12:00:00 INFO [olmo.train:1] [step={step}/500,epoch=0]\n"
+        "    train/CrossEntropyLoss={train}\n    eval/CrossEntropyLoss={val}"
+    )
+    return _lines(folder, "o.txt", "", line)
+
+
+def write_fairseq(folder: Path) -> Path:
+    line = (
+        "2026-01-31 12:00:00 | INFO | train_inner | "
+        '{{"epoch": 1, "update": 0.5, "loss": "{train}", "num_updates": "{step}", "lr": "1e-05"}}\n'
+        "2026-01-31 12:00:00 | INFO | valid | "
+        '{{"epoch": 1, "valid_loss": "{val}", "valid_num_updates": "{step}"}}'
+    )
+    return _lines(folder, "f.txt", "", line)
+
+
 def write_gzip(folder: Path) -> Path:
     plain = write_csv(folder)
     packed = folder / "run.csv.gz"
@@ -219,6 +251,9 @@ TEXT_WRITERS: tuple[Writer, ...] = (
     write_colours,
     write_key_values,
     write_csv_amid_chatter,
+    write_keras,
+    write_olmo,
+    write_fairseq,
 )
 LIVE_WRITERS: tuple[Writer, ...] = (
     *TEXT_WRITERS,
@@ -240,6 +275,8 @@ WRITERS: tuple[Writer, ...] = (
     write_trainer_state,
     write_trainer_folder,
     write_trial,
+    write_markdown,
+    write_aligned,
     write_gzip,
     write_event_files,
 )
