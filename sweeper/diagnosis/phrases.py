@@ -29,11 +29,17 @@ def loss(value: float | None) -> str:
         return "unknown"
     if not math.isfinite(value):
         return "NaN" if math.isnan(value) else ("inf" if value > 0 else "-inf")
-    return f"{value:.4g}" if 0 < abs(value) < 0.1 else f"{value:.4f}"
+    if 0 < abs(value) < 0.1:
+        return f"{value:.4g}"
+    return f"{value:.4f}" if abs(value) < 1e6 else f"{value:.3e}"
 
 
 def nats(value: float) -> str:
     """A difference of losses with its sign, `+2.93`."""
+    if abs(value) >= 1e6:
+        return f"{value:+.2e}"
+    if abs(value) < 5e-5:
+        return "0.0000"
     return f"{value:+.2f}" if abs(value) >= 0.1 else f"{value:+.4f}"
 
 
@@ -56,7 +62,9 @@ def rate(value: float | None) -> str:
 
 
 def percent(fraction: float) -> str:
-    """A signed share, `+44.1 %`; without decimals from 1000 % on."""
+    """A signed share, `+44.1 %`; without decimals from 1000 % on, then as a factor."""
+    if abs(fraction) >= 1e4:
+        return f"{fraction:+.1e} times"
     form = "+.1f" if abs(fraction) < 10 else "+,.0f"
     return f"{format(100 * fraction, form)} %"
 

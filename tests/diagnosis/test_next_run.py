@@ -8,7 +8,6 @@ import pytest
 from sweeper.curves import Finding, FindingKind
 from sweeper.diagnosis.cause import Advice
 from sweeper.diagnosis.diagnosis import ProposedTest, Recommendation
-from sweeper.diagnosis.invocation import choose_horizon
 from sweeper.diagnosis.next_run import propose_test
 from tests.diagnosis.fakes import (
     RECORDED_CONFIG,
@@ -162,78 +161,9 @@ def test_overfitting_is_over_when_the_best_validation_loss_falls() -> None:
     )
 
 
-def test_a_break_without_a_change_to_try_is_repeated_with_other_batches() -> None:
-    test = proposed(advice("look", {}), config={**RECORDED_CONFIG, "seed": 41})
-
-    assert "SEED=42" in test.command
-    assert "no spike near step 2,000 points to the data" in test.expected
-    assert (test.low, test.high) == (None, None)
-
-
-def test_a_plateau_without_a_change_to_try_is_measured_for_its_spread() -> None:
-    flat = finding(FindingKind.PLATEAU, 1, 5)
-    case = case_of(points([5.0, 4.0, 4.1, 4.0, 4.1, 4.0]), [flat])
-
-    test = propose_test(case, ())
-
-    assert test is not None
-    assert "SEED=18" in test.command
-    assert test.expected.startswith("With another seed, the training loss ends at 3.8")
-    assert test.low is not None
-    assert test.high is not None
-    assert test.low < 4.0 < 4.1 < test.high
-
-
-@pytest.mark.parametrize(
-    ("kind", "expected"),
-    [
-        (FindingKind.EVAL_NOT_TRACKING, "validation losses that differ"),
-        (FindingKind.WEIGHTS_NOT_UPDATING, "training losses that no longer repeat"),
-        (FindingKind.THROUGHPUT_DROP, "slow from the first step on means the machine"),
-        (FindingKind.OVERFIT, "a best validation loss below that of this run"),
-    ],
-)
-def test_a_fix_that_is_no_hyperparameter_is_tested_by_the_run_itself(
-    kind: FindingKind, expected: str
-) -> None:
-    case = case_of(points([4.0] * 5), [finding(kind, 1, 4)], {"learning_rate": 1e-4})
-
-    test = propose_test(case, ())
-
-    assert test is not None
-    assert test.command == "TRAINING_STEPS=4 LEARNING_RATE=1e-4 python training.py"
-    assert expected in test.expected
-    assert test.refuted_by.endswith(".")
-    assert (test.low, test.high, test.remark) == (None, None, "")
+def test_without_a_change_to_try_the_run_is_repeated() -> None:
+    assert "SEED=18" in proposed(advice("look", {})).command
 
 
 def test_nothing_to_test_on_a_healthy_run() -> None:
     assert propose_test(case_of(points([5.0, 4.0])), recommended(advice())) is None
-
-
-@pytest.mark.parametrize(
-    ("found", "horizon"),
-    [
-        ((), 50),
-        ((spike(10, 12),), 50),
-        ((spike(80, 90),), 90),
-        ((finding(FindingKind.PLATEAU, 40, 100),), 70),
-        ((finding(FindingKind.DIVERGENCE, 60, 100, recovered=False),), 100),
-        ((finding(FindingKind.PLATEAU, 0, 10_000),), 100),
-    ],
-)
-def test_a_test_is_as_long_as_the_trouble_needs(found: tuple[Finding, ...], horizon: int) -> None:
-    losses = [3.0] * 101
-    for each in found:
-        losses[each.start_step] = 5.0
-
-    assert choose_horizon(case_of(points(losses), found)) == horizon
-
-
-def test_what_a_shell_would_read_otherwise_is_quoted() -> None:
-    case = recorded_case({"block_size": 256, "schedule": "cosine; rm -rf /"})
-
-    test = propose_test(case, recommended(advice()))
-
-    assert test is not None
-    assert "SCHEDULE='cosine; rm -rf /'" in test.command

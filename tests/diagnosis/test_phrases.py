@@ -16,6 +16,7 @@ from tests.diagnosis.fakes import config_of, finding, spike
         (0.01234567, "0.01235"),
         (0.0, "0.0000"),
         (-0.0323, "-0.0323"),
+        (1e300, "1.000e+300"),
         (math.nan, "NaN"),
         (math.inf, "inf"),
         (-math.inf, "-inf"),
@@ -28,10 +29,24 @@ def test_losses_have_four_decimals_or_four_digits(value: float | None, text: str
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(2.9335, "+2.93"), (-0.25, "-0.25"), (0.0312, "+0.0312"), (-0.00004, "-0.0000")],
+    [
+        (1e9, "+1.00e+09"),
+        (2.9335, "+2.93"),
+        (-0.25, "-0.25"),
+        (0.0312, "+0.0312"),
+        (-0.00004, "-0.0000"),
+    ],
 )
 def test_differences_carry_their_sign(value: float, text: str) -> None:
     assert phrases.nats(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.4411, "+44.1 %"), (-0.41, "-41.0 %"), (55.11, "+5,511 %"), (1e6, "+1.0e+06 times")],
+)
+def test_shares_are_percentages_until_they_are_factors(value: float, text: str) -> None:
+    assert phrases.percent(value) == text
 
 
 @pytest.mark.parametrize(
