@@ -34,7 +34,7 @@ def test_losses_have_four_decimals_or_four_digits(value: float | None, text: str
         (2.9335, "+2.93"),
         (-0.25, "-0.25"),
         (0.0312, "+0.0312"),
-        (-0.00004, "-0.0000"),
+        (-0.00004, "0.0000"),
     ],
 )
 def test_differences_carry_their_sign(value: float, text: str) -> None:
