@@ -121,6 +121,15 @@ def test_what_saves_most_comes_first() -> None:
     assert [(len(repeat.positions), repeat.num_tokens) for repeat in repeats] == [(6, 60), (2, 150)]
 
 
+def test_a_passage_is_told_once_though_some_copies_share_the_word_before_it() -> None:
+    passage = prose(60, seed=1)
+    texts = [f"{prose(70, seed=100 + n)} {word(n % 7)} {passage}" for n in range(200)]
+
+    (repeat,) = find_repeats(text_of(*texts))
+
+    assert len(repeat.positions) == 200
+
+
 def test_a_passage_of_fewer_than_50_tokens_is_not_told() -> None:
     passage = prose(48, seed=1)
     assert find_repeats(text_of(f"x {passage} y", f"z {passage} u")) == ()
