@@ -40,10 +40,13 @@ def recorded_log() -> Log:
     return read_log(RECORDED)
 
 
-def recorded_case(config: Mapping[str, object] = RECORDED_CONFIG, **parts: object) -> Case:
+def recorded_case(
+    config: Mapping[str, object] | RunConfig = RECORDED_CONFIG, **parts: object
+) -> Case:
     """The recorded run with its own findings."""
     log = recorded_log()
-    case = Case(log=log, findings=detect(log.curve), config=config_of(config))
+    known = config if isinstance(config, RunConfig) else config_of(config)
+    case = Case(log=log, findings=detect(log.curve), config=known)
     return replace(case, **parts)  # type: ignore[arg-type]
 
 

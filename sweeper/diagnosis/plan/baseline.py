@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from sweeper.diagnosis.case import RunConfig
+from sweeper.diagnosis.config import LOG_ORIGIN
 from sweeper.diagnosis.phrases import setting
 from sweeper.diagnosis.plan.ground import Ground
 from sweeper.diagnosis.spelling import printable, value_text
@@ -40,7 +41,6 @@ class PlannedBaseline:
 def plan_baseline(config: RunConfig, ground: Ground) -> PlannedBaseline:
     """What is known of the run; what is not, by default and said so."""
     values: dict[str, HyperparameterValue] = {}
-    remarks: dict[str, str] = {}
     left_out: list[str] = []
     for name in [n for n in Hyperparameters.model_fields if config.is_known(n)]:
         try:
@@ -49,6 +49,8 @@ def plan_baseline(config: RunConfig, ground: Ground) -> PlannedBaseline:
             left_out.append(
                 f"{name}: the run had {printable(config.get(name))[:60]}, which a study cannot hold"
             )
+    said = [name for name in values if config.origins.get(name) == LOG_ORIGIN]
+    remarks = dict.fromkeys(said, "as the log says")
     seed = values.pop("seed", None)
     _fit_block(values, remarks, ground)
     texts = {name: value_text(value) for name, value in values.items()}

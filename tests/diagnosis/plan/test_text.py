@@ -17,7 +17,15 @@ from sweeper.diagnosis.diagnose import diagnose
 from sweeper.diagnosis.plan import study_text
 from sweeper.study import Choice, Hyperparameters, Range, StudySpec, load_study
 from sweeper.study.engine import DEFAULT_VARIABLES
-from tests.diagnosis.fakes import RECORDED_CONFIG, advice, case_of, cause, points, recorded_case
+from tests.diagnosis.fakes import (
+    RECORDED_CONFIG,
+    advice,
+    case_of,
+    cause,
+    config_of,
+    points,
+    recorded_case,
+)
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -349,7 +357,7 @@ some_advice = st.builds(
 @settings(
     deadline=None,
     derandomize=True,
-    max_examples=150,
+    max_examples=80,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -405,3 +413,12 @@ def test_the_variables_that_are_written_out_are_the_usual_ones(folder: Path) -> 
 
     assert spec.command is not None
     assert spec.command.variables == DEFAULT_VARIABLES
+
+
+def test_what_only_the_log_says_is_marked(folder: Path) -> None:
+    case = recorded_case(config=config_of(RECORDED_CONFIG, "log"))
+
+    lines = text_of(case).splitlines()
+
+    assert "    learning_rate: 2e-5               # as the log says" in lines
+    assert "    warmup: 10%                       # 500 of 5,000 steps" in lines
