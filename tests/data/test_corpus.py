@@ -78,7 +78,7 @@ def test_the_fingerprint_is_of_the_content_alone(tmp_path: Path) -> None:
     [
         (
             "lost.md",
-            "lost.md: does not exist, seen from the study file's folder (allowed: a .md, "
+            "lost.md: does not exist, seen from the working folder or the study's (allowed: a .md, "
             ".markdown, .txt, .jsonl file, a directory of them, builtin:pydoc-qa, "
             "builtin:python-reference; there are here.md)",
         ),
