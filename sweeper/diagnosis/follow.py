@@ -223,7 +223,8 @@ class _Watch:
             return
         if not case.curve.points:
             return
-        if self.case is not None and _begins_anew(self.case.curve, case.curve):
+        before, self.case = self.case, case  # first of all: telling may be interrupted
+        if before is not None and _begins_anew(before.curve, case.curve):
             self.notice(f"the log begins anew, at step {case.curve.points[0].step}")
             self._told = ()
         else:
@@ -232,7 +233,6 @@ class _Watch:
         news, self._told = compare_findings(self._told, case.findings, step)
         for item in news:
             self._tell(item)
-        self.case = case
         self._tell(Progress(case))
 
 

@@ -145,6 +145,14 @@ def test_an_interrupt_while_reading_keeps_the_reading_before() -> None:
     assert follow(source, read, lambda event: None, clock=source.clock) == case(3)
 
 
+def test_an_interrupt_while_telling_keeps_what_is_told() -> None:
+    def tell(event: Event) -> None:
+        raise KeyboardInterrupt
+
+    reading = case(3, SPIKE)
+    assert follow(FakeSource(GROWS), lambda: reading, tell) == reading
+
+
 def test_a_log_that_does_not_exist_yet_is_waited_for() -> None:
     source = FakeSource((*[Growth.MISSING] * 5, *GROWS))
     last, events, _ = watch(source, [case(3)])
