@@ -93,8 +93,8 @@ def _find_files(source: str, folder: Path, format: str) -> list[tuple[Path, str]
         kind = "is neither a file nor a directory" if path.exists() else "does not exist"
         kind = kind if source.strip() else "no corpus is named"
         raise DataError(
-            f"{source or '(empty)'}: {kind}, seen from the working folder or the study's (allowed: a "
-            f"{_SUFFIXES} file, a directory of them, {', '.join(BUILTIN_CORPORA)}"
+            f"{source or '(empty)'}: {kind}, seen from the working folder or the study's (allowed: "
+            f"a {_SUFFIXES} file, a directory of them, {', '.join(BUILTIN_CORPORA)}"
             f"{_list_candidates(folder)})"
         )
     files = [(file, file.relative_to(path).as_posix()) for file in _text_files(path)]
