@@ -16,7 +16,7 @@ from sweeper.logs.values import Cell
 _DELIMITERS = (",", "\t", ";", "|")
 ALIGNED = "  "
 _GAP = re.compile(r"[ \t]{2,}|\t")
-_RULE = re.compile(r"[\s|:\-+]*-[\s|:\-+]*")
+_RULE = set("|:-+ \t\r")
 _NAMES = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "table with bars"}
 
 
@@ -110,7 +110,7 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
 
 def _without_rules(line: str) -> str:
     """A row of a Markdown table without its outer bars; empty for the rule below the header."""
-    return "" if _RULE.fullmatch(line) else line.strip().strip("|")
+    return "" if "-" in line and not set(line) - _RULE else line.strip().strip("|")
 
 
 def _drop_headers(header: list[str], lines: list[int], rows: list[list[str]]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sweeper.logs.names import meaning_of
 from sweeper.logs.values import Cell
@@ -17,7 +18,8 @@ NUMBER = (
 _RATE = r"(?:it|iters?|steps?|tok|tokens|samples)/s(?:ec)?|s/it|ms/step|s/step"
 _VALUE = r"\w|\s*[:=]|\s+[-+]?\.?\d"  # what follows a name, and no unit
 _PAIR = re.compile(
-    rf"([A-Za-z_][\w/.\- ]*?(?:\s?\([A-Za-z/%]+\))?)(?:\s*[:=]\s*|\s+)(?:tensor\()?\[?"
+    r"([A-Za-z_][\w/.\- ]{0,60}?(?:\s?\([A-Za-z/%]{1,20}\))?)"
+    r"(?:\s*[:=]\s*|\s+)(?:tensor\()?\[?"
     rf"({NUMBER})(?:\s?(ms|s|sec|us|µs|min|m|h|k|%|{_RATE})(?!{_VALUE}))?(?![\w])(?:\s?/\s*\d+\]?)?",
     re.IGNORECASE,
 )
@@ -231,21 +233,34 @@ def kind_of(line: str) -> str:
     return next((make for make, pattern in _MAKES if pattern.search(line)), "text")
 
 
-def has_role(names: dict[str, Cell] | dict[str, Pair], roles: set[str] | frozenset[str]) -> bool:
+def has_role(names: Iterable[str], roles: Set[str]) -> bool:
     """Whether one of the names plays one of the roles."""
-    return any((meaning := meaning_of(name)) and meaning.role in roles for name in names)
+    return not _roles_of(tuple(names)).isdisjoint(roles)
 
 
-def number_of(record: dict[str, Cell], role: str) -> float | None:
+@lru_cache(maxsize=4096)
+def _roles_of(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(meaning.role for name in names if (meaning := meaning_of(name)))
+
+
+@lru_cache(maxsize=4096)
+def _names_of(names: tuple[str, ...], role: str) -> tuple[str, ...]:
+    """The names in a role, the plainest first."""
+    found = [
+        (meaning.rank, name)
+        for name in names
+        if (meaning := meaning_of(name)) and meaning.role == role
+    ]
+    return tuple(name for _, name in sorted(found))
+
+
+def number_of(record: Mapping[str, Cell], role: str) -> float | None:
     """The number in a role, by the plainest of its names; None where there is none."""
-    best, number = None, None
-    for name, cell in record.items():
-        meaning = meaning_of(name)
-        if meaning is None or meaning.role != role or cell in (None, ""):
-            continue
-        if is_number(text := str(cell)) and (best is None or meaning.rank < best):
-            best, number = meaning.rank, float(text.replace(",", ""))
-    return number
+    for name in _names_of(tuple(record), role):
+        cell = record[name]
+        if cell not in (None, "") and is_number(text := str(cell)):
+            return float(text.replace(",", ""))
+    return None
 
 
 def is_number(cell: str) -> bool:

@@ -39,6 +39,7 @@ _ONLY_STEP = re.compile(
     re.IGNORECASE,
 )
 _TRAINER_HEADER = re.compile(r"(Num Epochs|Total optimization steps)\s*=\s*([\d,]{1,18})")
+_LONGEST = 20_000  # characters; a longer line is data or weights, no report
 _MAX_TEMPLATES = 8
 _LARGEST = 2**53
 
@@ -74,6 +75,8 @@ class LineReader:
         if "\x1b" in line:
             line = _ANSI.sub("", line)
         line = line.strip()
+        if len(line) > _LONGEST and not line.startswith("{"):
+            return None
         if self.pattern is not None:
             return self._read_pattern(self.pattern, line)
         record = self._read_known(line) or self._read_anew(line)

@@ -12,13 +12,16 @@ _ASSIGNMENT = re.compile(
 )
 _DOTTED = re.compile(r"\s*([A-Za-z_]\w*) \.{3,} (\S.*?)\s*")
 _LABELLED = re.compile(r"\s*([a-z][a-z0-9]*_[a-z0-9_]*|lr|seed|epochs|dtype|device):\s+(\S+)\s*")
-_CALL = re.compile(r"\b(?:Namespace|\w*Arguments|\w*Config|\w*Args)\((.*)\)\s*")
+_CALL = re.compile(r"\b(?:Namespace|\w{0,40}(?:Arguments|Config|Args))\((.*)\)\s*")
 _ARGUMENT = re.compile(r"(\w+)=('[^']*'|\"[^\"]*\"|\[[^\]]*\]|[^,\s()]+)")
+_LONGEST = 4000  # an arguments' dump has some hundreds of characters
 _METRIC_ROLES = {"step", "train_loss", "val_loss", "grad_norm", "epoch", "seconds", "step_seconds"}
 
 
 def read_setting(line: str) -> dict[str, object]:
     """The settings on one line, by the log's own names; mostly none."""
+    if len(line) > _LONGEST:
+        return {}
     if "(" in line and (call := _CALL.search(line)):
         return {name: _literal(text) for name, text in _ARGUMENT.findall(call[1])}
     return dict(_single(line))
