@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from sweeper.curves import Curve, Finding, FindingKind
 from sweeper.curves.detection import detect
@@ -19,6 +19,9 @@ from sweeper.diagnosis.places import CURVE, MANIFEST, trial_folder
 from sweeper.diagnosis.rate import warmup_end
 from sweeper.errors import BaseError, DataError
 from sweeper.logs import Log, LogOptions, read_log
+
+if TYPE_CHECKING:  # what reads a corpus or a base costs time that most logs can save
+    from sweeper.diagnosis.trial import Trial
 
 _MOST_EVENTS = 40
 _JUMPS = (FindingKind.SPIKE, FindingKind.DIVERGENCE, FindingKind.NON_FINITE)
@@ -84,7 +87,8 @@ def gather_about(log: Log, request: Request) -> Case:
     config = _with_save_steps(config, found)
     findings = detect(log.curve, warmup_steps=warmup_end(config))
     events = event_steps(log.curve, findings)
-    corpus = _corpus_facts(request, named, own_folder, config, events, notes)
+    trial = _trial(own_folder)
+    corpus = _corpus_facts(request, named, trial, config, events, notes)
     if found.without_step:
         notes.append(f"checkpoints that tell no step: {', '.join(found.without_step)}")
     return Case(
@@ -93,7 +97,7 @@ def gather_about(log: Log, request: Request) -> Case:
         config=config,
         corpus=corpus,
         model=model,
-        is_trial=own_folder is not None,
+        is_trial=trial is not None,
         checkpoint_steps=found.steps,
         notes=tuple(notes),
     )
@@ -130,6 +134,15 @@ def _named(request: Request, own_folder: Path | None, given: Sequence[Source]) -
         data.data,
         data.folder,
     )
+
+
+def _trial(own_folder: Path | None) -> Trial | None:
+    """The run of ours, if its data was ours too."""
+    if own_folder is None:
+        return None
+    from sweeper.diagnosis.trial import read_trial
+
+    return read_trial(own_folder)
 
 
 def _model_facts(named: _Named, notes: list[str]) -> ModelFacts | None:
@@ -192,19 +205,19 @@ def event_steps(curve: Curve, findings: Sequence[Finding]) -> dict[int, int]:
 def _corpus_facts(
     request: Request,
     named: _Named,
-    own_folder: Path | None,
+    trial: Trial | None,
     config: RunConfig,
     events: Mapping[int, int],
     notes: list[str],
 ) -> CorpusFacts | None:
     if request.data is not None:
         return _given_corpus(request.data, named, config, events, notes)
-    if own_folder is None and named.data is None:
+    if trial is None and named.data is None:
         return None
     if not events:  # seconds of work for a run that nothing has happened to
         return None
     try:
-        return _mentioned_corpus(named, own_folder, config, events)
+        return _mentioned_corpus(named, trial, config, events)
     except (BaseError, DataError) as error:
         notes.append(f"the run's corpus was left out: {error}")
         return None
@@ -235,13 +248,12 @@ def _given_corpus(
 
 
 def _mentioned_corpus(
-    named: _Named, own_folder: Path | None, config: RunConfig, events: Mapping[int, int]
+    named: _Named, trial: Trial | None, config: RunConfig, events: Mapping[int, int]
 ) -> CorpusFacts | None:
     """The corpus that a run of ours or a study says it was trained on."""
     from sweeper.diagnosis.corpus import read_corpus_facts
-    from sweeper.diagnosis.trial import read_trial, read_trial_corpus
+    from sweeper.diagnosis.trial import read_trial_corpus
 
-    trial = read_trial(own_folder) if own_folder else None
     if trial is not None:
         return read_trial_corpus(trial, events)
     if named.data is None:

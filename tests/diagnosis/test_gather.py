@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from sweeper.curves import Curve, Finding, FindingKind, Point
+from sweeper.curves import Curve, Finding, FindingKind, Point, point_to_json
 from sweeper.diagnosis.case import Case, Evidence
 from sweeper.diagnosis.gather import Request, event_steps, gather
 from sweeper.diagnosis.rate import scheduled_rate
 from sweeper.errors import BaseError, DataError, LogError, UsageError
 from sweeper.models.tiny import write_tiny_tokenizer
+from sweeper.study import Hyperparameters
 from tests.diagnosis.corpora import prose
 
 RECORDED = Path(__file__).parents[2] / "studies" / "baselines" / "gpt2-mps.csv"
@@ -105,6 +107,21 @@ def test_a_studys_corpus_beside_it_is_read(notes: Path) -> None:
 
     assert case.corpus is not None
     assert case.corpus.source == "notes.txt"
+
+
+def test_a_trial_of_a_users_command_is_a_log_with_a_configuration(tmp_path: Path) -> None:
+    plan = {"hyperparameters": Hyperparameters(block_size=64).model_dump(), "tokens": 64_000}
+    (tmp_path / "manifest.json").write_text(json.dumps({"plan": plan}))
+    (tmp_path / "curve.jsonl").write_text(
+        "".join(point_to_json(Point(n, 512 * n, train_loss=5.0 - n / 50)) + "\n" for n in range(9))
+    )
+
+    case = gather(Request(tmp_path))
+
+    assert not case.is_trial
+    assert len(case.curve) == 9
+    assert (case.config.get("block_size"), case.config.get("total_steps")) == (64, 125)
+    assert case.corpus is None
 
 
 def test_a_base_tells_its_vocabulary_and_its_tokens(notes: Path) -> None:
