@@ -81,10 +81,8 @@ def _stands_out(spike: Excursion, series: Series) -> bool:
     settings = SpikeSettings()
     if _num_raised(spike, series, before, sigma) >= _LASTING_POINTS:
         return spike.height > settings.sigmas * sigma
-    base = abs(spike.peak - spike.height)
-    return spike.height > max(
-        _SINGLE_SIGMAS * sigma, settings.few_relative * base, settings.few_nats
-    )
+    least = max(settings.few_relative * abs(spike.peak - spike.height), settings.few_nats)
+    return spike.height > max(_SINGLE_SIGMAS * sigma, least)
 
 
 def _num_raised(spike: Excursion, series: Series, before: NDArray[np.float64], sigma: float) -> int:

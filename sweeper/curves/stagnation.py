@@ -15,8 +15,11 @@ import numpy as np
 
 from sweeper.curves.curve import Curve
 from sweeper.curves.finding import Finding, FindingKind
-from sweeper.curves.noise import residual_sigma
+from sweeper.curves.noise import difference_sigma, residual_sigma, theil_sen
 from sweeper.curves.series import Series
+
+_ROBUST_POINTS = 8  # fewer make a median absolute deviation unreliable
+_MIN_MEDIAN = 3  # points whose median is steadier than each
 
 
 @dataclass(frozen=True)
@@ -24,13 +27,17 @@ class StagnationSettings:
     """When a run counts as stuck.
 
     Attributes:
-        share: The flat stretch is at least this share of the run after warmup.
+        share: The flat stretch is at least this share of the run after warmup: more than
+            the second of two epochs, each of which may be a step of a staircase.
         relative: A new best lower by less than this fraction is none, however
             clean the curve: a slow clean fall is progress all the same.
         sigmas: A new best within so many standard deviations of the stretch's
             scatter is none either,
-        noise_limit: but scatter (as many sigmas) above this fraction of the loss
-            could hide real progress: then nothing is said.
+        small: unless it is lower by this fraction.
+        noise_limit: Noise (as many sigmas) above this fraction of the loss could
+            hide real progress: then nothing is said.
+        single_noise_limit: The same where single batches are all there is: too
+            few points to take medians of, and no validation loss.
         learned: A run that never falls by this fraction has not learned.
         blocks: Medians of so many stretches stand for a long curve.
         min_points: Points of the flat stretch, spikes left out.
@@ -38,10 +45,12 @@ class StagnationSettings:
             tell less than evaluations.
     """
 
-    share: float = 0.5
-    relative: float = 0.001
+    share: float = 0.55
+    relative: float = 0.002
     sigmas: float = 2.0
+    small: float = 0.015
     noise_limit: float = 0.03
+    single_noise_limit: float = 0.01
     learned: float = 0.005
     blocks: int = 24
     min_points: int = 3
@@ -68,7 +77,7 @@ def find_final_plateau(
     spikes: Sequence[Finding] = (),
     settings: StagnationSettings | None = None,
 ) -> Finding | None:
-    """The flat stretch that the curve ends in, if it is half of the run or more.
+    """The flat stretch that the curve ends in, if it is most of the run.
 
     The training loss and the validation loss must both be flat, as far as their
     noise lets them tell: a validation loss that stands while training falls is
@@ -84,8 +93,12 @@ def find_final_plateau(
     val = _usable(curve, "val_loss", since_step, spikes)
     train = _usable(curve, "train_loss", since_step, spikes)
     judged = []
-    for series, least in ((val, settings.min_points), (train, _least_train(val, settings))):
-        if len(series) < least or _is_noisy(series, settings):
+    for series, limit in ((val, settings.noise_limit), (train, _train_limit(val, train, settings))):
+        if len(series) < settings.min_points:
+            continue
+        if _is_noisy(series, limit, settings):
+            if _is_falling(series, settings):
+                return None
             continue
         stretch = _flat_stretch(series, settings)
         if stretch is None:
@@ -97,8 +110,11 @@ def find_final_plateau(
     return _plateau(stretch, name, max(found.start_step for found, _ in judged))
 
 
-def _least_train(val: Series, settings: StagnationSettings) -> int:
-    return settings.min_points if len(val) >= settings.min_points else settings.min_train_points
+def _train_limit(val: Series, train: Series, settings: StagnationSettings) -> float:
+    """How noisy training losses may be: 0 where they are too few to judge by themselves."""
+    if len(val) >= settings.min_points or len(train) >= _MIN_MEDIAN * settings.blocks:
+        return settings.noise_limit
+    return settings.single_noise_limit if len(train) >= settings.min_train_points else 0.0
 
 
 def _usable(curve: Curve, name: str, since_step: int, spikes: Sequence[Finding]) -> Series:
@@ -111,18 +127,35 @@ def _usable(curve: Curve, name: str, since_step: int, spikes: Sequence[Finding])
     return series.where(keep)
 
 
-def _is_noisy(series: Series, settings: StagnationSettings) -> bool:
-    """Whether the second half scatters so much that progress could hide in it."""
-    half = series.blocks(settings.blocks)
-    half = half.where(np.arange(len(half)) >= len(half) // 2)
-    level = abs(float(np.median(half.values)))
+def _is_noisy(series: Series, limit: float, settings: StagnationSettings) -> bool:
+    """Whether the second half is so noisy that progress could hide in it."""
+    blocks = series.blocks(settings.blocks)
+    half = blocks.values[len(blocks) // 2 :]
+    level = abs(float(np.median(half)))
+    return settings.sigmas * difference_sigma(half) > limit * level or limit == 0
+
+
+def _is_falling(series: Series, settings: StagnationSettings) -> bool:
+    """Whether the trend of the second half is beyond its error, however noisy it is."""
+    blocks = series.blocks(settings.blocks)
+    half = blocks.where(np.arange(len(blocks)) >= len(blocks) // 2)
     if len(half) < settings.min_points:
         return False
-    return settings.sigmas * _scatter(half) > settings.noise_limit * level
+    slope, _ = theil_sen(half.steps.astype(np.float64), half.values)
+    fall = slope * float(half.steps[0] - half.steps[-1])
+    # Standard error of a line's rise over its whole length, for points equally far apart.
+    return fall > settings.sigmas * _scatter(half) * math.sqrt(12 / len(half))
 
 
 def _scatter(series: Series) -> float:
-    return residual_sigma(series.steps.astype(np.float64), series.values)
+    """Standard deviation about the trend; of a handful of points, half of which may lie on it,
+    not the robust one, which would see the others as outliers.
+    """
+    x, y = series.steps.astype(np.float64), series.values
+    if len(series) >= _ROBUST_POINTS or len(series) < 3:
+        return residual_sigma(x, y) if len(series) > 1 else 0.0
+    slope, intercept = theil_sen(x, y)
+    return float(np.sqrt(np.sum((y - slope * x - intercept) ** 2) / (len(series) - 2)))
 
 
 def _flat_stretch(series: Series, settings: StagnationSettings) -> _Stretch | None:
@@ -135,8 +168,11 @@ def _flat_stretch(series: Series, settings: StagnationSettings) -> _Stretch | No
             return None
         best, after = float(values[: index + 1].min()), blocks.where(steps > steps[index])
         noise = _scatter(blocks.where(steps >= steps[index]))
+        # Of few points the scatter is itself uncertain: about Student's t for 95 %.
+        noise *= 1 + 2.5 / (len(values) - index)
         gain = best - float(after.values.min())
-        if gain < max(settings.relative * abs(best), settings.sigmas * noise):
+        small = min(settings.sigmas * noise, settings.small * abs(best))
+        if gain < max(settings.relative * abs(best), small):
             num_points = int((series.steps >= steps[index]).sum())
             level = float(np.median(after.values))
             return _Stretch(int(steps[index]), int(steps[-1]), best, level, gain, noise, num_points)
@@ -179,7 +215,7 @@ def find_never_learned(
         series = Series.of(curve, name)
         if len(series) < least or series.steps[0] > 0.1 * series.steps[-1]:
             continue
-        if _is_noisy(series, settings):
+        if _is_noisy(series, settings.noise_limit, settings):
             continue
         blocks = series.blocks(settings.blocks)
         start, best = float(blocks.values[0]), float(blocks.values[1:].min())
