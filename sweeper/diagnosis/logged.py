@@ -16,6 +16,8 @@ from sweeper.study.schedule import learning_rate_at
 
 # A shape is named only if every logged rate is this near to it, as a share of the peak.
 _RATE_TOLERANCE = 0.01
+_ROUNDING = 1e-6
+_EARLY = 0.02
 _MIN_POINTS = 5
 _SMALLEST_FALL = 0.05
 
@@ -54,9 +56,13 @@ def _rates(curve: Curve) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 def _rate_facts(
     steps: NDArray[np.int64], rates: NDArray[np.float64], total: float | None
 ) -> dict[str, object]:
-    """Nothing where the rate was still rising when the log ends: its peak is not in sight."""
+    """Nothing where the peak is not in sight: the rate still rises when the log ends, or has begun
+    to fall before it starts.
+    """
     top = int(np.argmax(rates))
-    if top == rates.size - 1:
+    is_constant = _is_constant(rates)
+    starts_late = steps[0] > max(1, _EARLY * steps[-1])
+    if top == rates.size - 1 or (top == 0 and starts_late and not is_constant):
         return {}
     facts: dict[str, object] = {"learning_rate": float(rates[top])}
     warmup = _warmup(steps[: top + 1], rates[: top + 1])
@@ -81,7 +87,7 @@ def _warmup(steps: NDArray[np.int64], rates: NDArray[np.float64]) -> int | None:
 def _shape(steps: NDArray[np.int64], rates: NDArray[np.float64], total: float | None) -> str | None:
     """The schedule whose rates these are, from the peak on; None where none fits, or several do."""
     peak = rates[0]
-    if np.ptp(rates) <= _RATE_TOLERANCE * peak / 10:
+    if _is_constant(rates):
         return "constant"
     if steps.size < _MIN_POINTS or np.ptp(rates) < _SMALLEST_FALL * peak:
         return None
@@ -91,6 +97,11 @@ def _shape(steps: NDArray[np.int64], rates: NDArray[np.float64], total: float | 
     line = np.polyval(np.polyfit(steps - steps[0], rates, 1), steps - steps[0])
     is_straight = bool(np.abs(rates - line).max() <= _RATE_TOLERANCE * np.ptp(rates))
     return "linear" if is_straight else None
+
+
+def _is_constant(rates: NDArray[np.float64]) -> bool:
+    """Up to rounding: a slow schedule changes little between two points, but it does change."""
+    return bool(np.ptp(rates) <= _ROUNDING * rates.max())
 
 
 def _fits(schedule: str, steps: NDArray[np.int64], rates: NDArray[np.float64], total: int) -> bool:

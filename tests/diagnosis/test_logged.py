@@ -51,8 +51,23 @@ def test_a_peak_is_not_claimed_while_the_rate_still_rises() -> None:
 
 
 def test_a_log_that_misses_the_warmup_says_nothing_about_it() -> None:
-    points = curve_of("linear", every=10).points[15:]
-    assert "warmup" not in facts(Curve(points))
+    points = curve_of("linear", every=10, warmup=0).points[1:]
+    assert facts(Curve(points)) == {"learning_rate": 0.00099, "schedule": "linear"}
+
+
+def test_a_log_that_starts_in_the_middle_of_a_fall_shows_no_peak() -> None:
+    points = curve_of("cosine", every=10).points[40:]
+    assert facts(Curve(points), total_steps=TOTAL) == {}
+
+
+def test_a_slow_fall_is_not_taken_for_a_constant_rate() -> None:
+    points = curve_of("cosine", every=1, until=106).points[100:]
+    assert facts(Curve(points)) == {}
+
+
+def test_a_constant_rate_may_be_seen_late() -> None:
+    points = curve_of("constant", every=10).points[50:]
+    assert facts(Curve(points)) == {"learning_rate": 1e-3, "schedule": "constant"}
 
 
 def test_epochs_tell_the_length() -> None:
