@@ -55,6 +55,9 @@ def read_steps(
         ]
     commas = decimal_commas(table, roles)
     values = column_numbers(source, table, found[0].name, cells, commas=commas)
+    if COUNTED in table.columns:  # an evaluation before the first step that the log names
+        before = (cell == 0 for cell in table.columns[COUNTED])
+        values = [0.0 if v is None and b else v for v, b in zip(values, before, strict=True)]
     if None in values:
         table, values, notes = _drop_without_step(table, values)
     else:

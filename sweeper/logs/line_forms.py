@@ -93,10 +93,10 @@ def scaled(text: str, factor: float) -> float:
     return float(text.replace(",", "")) * factor
 
 
-def find_pairs(line: str) -> list[Pair]:
-    """The numbers of a line whose names are known, the first of each name."""
+def find_pairs(line: str, also: Set[str] = frozenset()) -> list[Pair]:
+    """The numbers of a line whose names are known, or are among `also`; the first of each."""
     pairs: dict[str, Pair] = {}
-    for pair in _named(line):
+    for pair in _named(line, also):
         pairs.setdefault(pair.name, pair)
     if "/s" in line or "ms" in line or "s/it" in line:
         for pair in _bare_rates(line, {pair.start for pair in pairs.values()}):
@@ -117,9 +117,10 @@ def _bare_rates(line: str, taken: set[int]) -> Iterator[Pair]:
             yield Pair(name, match[1], match.start(1))
 
 
-def _named(line: str) -> Iterator[Pair]:
+def _named(line: str, also: Set[str]) -> Iterator[Pair]:
     for match in _PAIR.finditer(line):
-        unit, name = match[3] or "", _known_name(match[1].strip(" -"))
+        unit, written = match[3] or "", match[1].strip(" -")
+        name = written if written.lower() in also else _known_name(written)
         if "/" in unit:
             yield Pair(unit.lower(), match[2], match.start(2))
         elif name:
@@ -182,13 +183,13 @@ class Bar:
     record: dict[str, Cell]
 
 
-def read_bar(line: str) -> Bar | None:
+def read_bar(line: str, also: Set[str] = frozenset()) -> Bar | None:
     """A progress bar of tqdm's make."""
     match = _BAR.search(line)
     if match is None:
         return None
     done, total, elapsed, rate, unit, rest = match.groups()
-    record: dict[str, Cell] = {pair.name: pair.cell for pair in find_pairs(rest)}
+    record: dict[str, Cell] = {pair.name: pair.cell for pair in find_pairs(rest, also)}
     if not has_role(record, {"step"}):
         record["step"] = done
     if rate and rate != "?" and float(rate) > 0:

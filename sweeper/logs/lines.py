@@ -7,6 +7,7 @@ not understand is chatter, never an error.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from sweeper.logs.line_forms import (
@@ -16,6 +17,7 @@ from sweeper.logs.line_forms import (
     find_csv_header,
     find_pairs,
     has_role,
+    is_number,
     kind_of,
     number_of,
     read_bar,
@@ -50,6 +52,7 @@ class LineReader:
 
     Attributes:
         pattern: The user's own; then no other is tried.
+        columns: Roles of names, in small letters, that the user says more of than names do.
         units: Units that the numbers of some names carried; these are in seconds already.
         settings: Hyperparameters that were printed on the way.
         kinds: How many rows came in which make of line.
@@ -57,6 +60,7 @@ class LineReader:
     """
 
     pattern: re.Pattern[str] | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     settings: dict[str, object] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
@@ -98,11 +102,11 @@ class LineReader:
         pairs: list[Pair] = []
         if not kind:
             self._read_header(line)
-            kind, pairs = kind_of(line), find_pairs(line)
+            kind, pairs = kind_of(line), find_pairs(line, self.columns.keys())
             numbers = {pair.name: pair.cell for pair in pairs}
         if not numbers:
             return None
-        names_step = has_role(numbers, {"step"})
+        names_step = self._plays(numbers, {"step"})
         record = self._with_step(numbers)
         if record is None:
             return None
@@ -114,6 +118,7 @@ class LineReader:
 
     def _learn(self, line: str, pairs: list[Pair], kind: str) -> None:
         steps = [p.name for p in pairs if (m := meaning_of(p.name)) and m.role == "step"]
+        steps = [p.name for p in pairs if self.columns.get(p.name.lower()) == "step"] or steps
         template = learn_template(line, pairs, steps[0], kind)
         if template is not None:
             self._templates = [template, *self._templates][:_MAX_TEMPLATES]
@@ -127,13 +132,13 @@ class LineReader:
 
     def _read_special(self, line: str) -> tuple[str, dict[str, Cell]]:
         """Makes of line other than pairs, and lines that are used up; no kind for the rest."""
-        bar = read_bar(line) if "[" in line and "<" in line else None
+        bar = read_bar(line, self.columns.keys()) if "[" in line and "<" in line else None
         if bar and not bar.has_title and (self._bar is None or self._bar[1] == bar.total):
             self._bar = (bar.done, bar.total)
         if "{" in line and "}" in line[line.index("{") :] and (record := read_dict(line)):
             return "dict", record
         if bar:
-            return "progress bar", bar.record if has_role(bar.record, LOSSES) else {}
+            return "progress bar", bar.record if self._plays(bar.record, LOSSES) else {}
         if "validation loss at" in line and (record := read_megatron_validation(line)):
             return "Megatron", record
         if self._header is None and (header := find_csv_header(line)):
@@ -160,18 +165,18 @@ class LineReader:
         """The record with a step, if it can be had; None where it says nothing of a step."""
         if "train_runtime" in record:  # the summary of a whole run
             return None
-        step = number_of(record, "step")
+        step = self._number(record, "step")
         if step is not None:
             is_whole = abs(step) < _LARGEST and step.is_integer()
-            if not is_whole or not has_role(record, STEP_AND | {"seconds"}):
+            if not is_whole or not self._plays(record, STEP_AND | {"seconds"}):
                 return None
             self._step, self._is_pending = int(step), False
             return record
         roles = STEP_AND if self._is_pending else LOSSES
-        return self._infer_step(record) if has_role(record, roles) else None
+        return self._infer_step(record) if self._plays(record, roles) else None
 
     def _infer_step(self, record: dict[str, Cell]) -> dict[str, Cell] | None:
-        trains = has_role(record, {"train_loss"})
+        trains = self._plays(record, {"train_loss"})
         if self._is_pending:
             record["step"] = self._step
             return record
@@ -188,8 +193,8 @@ class LineReader:
         per_epoch = self._steps_per_epoch()
         if epoch is not None and per_epoch:
             return self._found("epoch", max(round(epoch * per_epoch), 0))
-        if not trains and self._count:
-            return self._last_inferred
+        if not trains:  # before any training it is the start's
+            return self._last_inferred if self._count else self._found("count", 0)
         self._count += 1
         if self._bar is not None and self._bar[0] > self._last_inferred:
             return self._found("bar", self._bar[0])
@@ -208,3 +213,15 @@ class LineReader:
         if isinstance(epochs, int) and isinstance(total, int) and epochs > 0:
             return total / epochs
         return None
+
+    def _plays(self, record: Mapping[str, Cell], roles: Set[str]) -> bool:
+        """Whether something in a record plays one of the roles, by name or by the user's word."""
+        if has_role(record, roles):
+            return True
+        return bool(self.columns) and any(self.columns.get(n.lower()) in roles for n in record)
+
+    def _number(self, record: Mapping[str, Cell], role: str) -> float | None:
+        for name, cell in record.items() if self.columns else ():
+            if self.columns.get(name.lower()) == role and cell and is_number(str(cell)):
+                return float(str(cell).replace(",", ""))
+        return number_of(record, role)

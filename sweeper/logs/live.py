@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 
 from sweeper.curves import Point
-from sweeper.logs.lines import COUNTED, LineReader
+from sweeper.logs.lines import COUNTED
 from sweeper.logs.log import GUESS_ALL, LogOptions
 from sweeper.logs.names import CUMULATIVE, RUNNING_MEAN
 from sweeper.logs.roles import Role, assign_roles, check_options
-from sweeper.logs.text_table import compile_pattern
+from sweeper.logs.text_table import line_reader
 from sweeper.logs.times import SECONDS_PER, guess_unit
 from sweeper.logs.values import Cell, number
 
@@ -28,8 +28,7 @@ class LiveReader:
         """Raises LogError where an option is wrong."""
         check_options(options)
         self._options = options
-        pattern = compile_pattern(options.pattern) if options.pattern is not None else None
-        self._lines = LineReader(pattern)
+        self._lines = line_reader(options)
         self._rest = ""
         self._shapes: dict[tuple[str, ...], Mapping[str, tuple[Role, ...]]] = {}
         self._ranks: dict[str, int] = {}
@@ -86,8 +85,9 @@ class LiveReader:
 
     def _roles(self, names: tuple[str, ...]) -> Mapping[str, tuple[Role, ...]]:
         if names not in self._shapes:
-            there = {name: name for name in names}
-            asked = {role: name for role, name in self._options.columns.items() if name in there}
+            there = {name.lower() for name in names}
+            columns = self._options.columns.items()
+            asked = {role: name for role, name in columns if name.lower() in there}
             counts = {name: 1 for name in names if name != COUNTED}
             options = LogOptions(columns=asked)
             self._shapes[names] = assign_roles("", counts, options)

@@ -111,7 +111,7 @@ def _read_text(source: str, text: str, options: LogOptions) -> Table:
     delimiter = find_delimiter(text) if wanted in (None, CSV) else None
     if delimiter is not None or wanted == CSV:
         return read_csv_table(source, text, delimiter)
-    return read_text_table(source, text, options.pattern)
+    return read_text_table(source, text, options)
 
 
 def _read_json(source: str, text: str, wanted: str | None) -> Table | None:

@@ -6,6 +6,7 @@ import re
 
 from sweeper.errors import LogError
 from sweeper.logs.lines import LineReader
+from sweeper.logs.log import LogOptions
 from sweeper.logs.names import ROLES, meaning_of
 from sweeper.logs.table import Table, columns_of
 from sweeper.logs.values import Cell
@@ -41,13 +42,23 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     return compiled
 
 
-def read_text_table(source: str, text: str, pattern: str | None = None) -> Table:
+def line_reader(options: LogOptions) -> LineReader:
+    """A reader of lines that knows what the user says of them.
+
+    Raises:
+        LogError: The pattern is wrong.
+    """
+    pattern = compile_pattern(options.pattern) if options.pattern is not None else None
+    return LineReader(pattern, {name.lower(): role for role, name in options.columns.items()})
+
+
+def read_text_table(source: str, text: str, options: LogOptions) -> Table:
     """Read plain text.
 
     Raises:
         LogError: No line gives a loss; with the first lines.
     """
-    reader = LineReader(compile_pattern(pattern) if pattern is not None else None)
+    reader = line_reader(options)
     lines: list[int] = []
     records: list[dict[str, Cell]] = []
     read = reader.read
@@ -58,7 +69,7 @@ def read_text_table(source: str, text: str, pattern: str | None = None) -> Table
                 lines.append(number)
                 records.append(record)
     if not records:
-        raise LogError(_nothing_found(source, text, pattern))
+        raise LogError(_nothing_found(source, text, options.pattern))
     columns = columns_of(records)
     notes = _notes(reader, columns)
     kind = max(reader.kinds, key=lambda kind: reader.kinds[kind])

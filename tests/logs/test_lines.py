@@ -106,6 +106,30 @@ def test_an_evaluation_without_a_step_belongs_to_the_last(tmp_path: Path) -> Non
     assert [point.val_loss for point in log.curve] == [5.5, None]
 
 
+def test_an_evaluation_before_the_first_step_is_the_start(tmp_path: Path) -> None:
+    text = "val loss 9.5\nstep 1/9 | loss 9.0\nval loss 8.5\n"
+
+    points = [(p.step, p.train_loss, p.val_loss) for p in read(tmp_path, text).curve]
+
+    assert points == [(0, None, 9.5), (1, 9.0, 8.5)]
+    assert [p.step for p in LiveReader().feed(text)] == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "line", ["n 7 Objective 2.5", "n=7 | objective: 2.5 loss 9", '{"n": 7, "objective": 2.5}']
+)
+def test_flags_name_what_no_name_tells(tmp_path: Path, line: str) -> None:
+    options = LogOptions(columns={"step": "n", "train_loss": "objective"})
+    path = tmp_path / "run.log"
+    path.write_text(f"hello\n{line}\n{line.replace('7', '8')}\n")
+
+    points = list(read_log(path, options).curve)
+    live = LiveReader(options).feed(path.read_text())
+
+    assert [(p.step, p.train_loss) for p in points] == [(7, 2.5), (8, 2.5)]
+    assert [(p.step, p.train_loss) for p in live] == [(7, 2.5), (8, 2.5)]
+
+
 def test_the_mean_of_many_steps_gives_way_to_the_step_itself(tmp_path: Path) -> None:
     text = "step 0: train loss 9.0, val loss 9.5\niter 0: loss 8.75\niter 10: loss 8.0\n"
 
