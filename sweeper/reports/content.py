@@ -141,9 +141,10 @@ def _endings_remark(results: StudyResults) -> str:
     groups = endings(results)
     lent = sum(ending.num_lent for ending in groups)
     seconds = sum(ending.seconds for ending in groups)
+    evaluations = "left out" if results.spec.command is None else "included"
     text = (
         f"In all {words.count(tokens_spent(results))} tokens in {words.duration(seconds)} of "
-        "training, evaluations left out."
+        f"training, evaluations {evaluations}."
     )
     if lent:
         verb = "was" if lent == 1 else "were"

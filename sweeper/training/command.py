@@ -21,6 +21,7 @@ from sweeper.training.command_manifest import (
     take_command_fingerprints,
     write_command_manifest,
 )
+from sweeper.training.command_program import search_path
 from sweeper.training.course import Course
 from sweeper.training.gathering import Gathering, merged, news_of
 from sweeper.training.outcome import Outcome
@@ -273,7 +274,11 @@ class _CommandRun:
         """Ours, the plan's, and what concerns this attempt; nothing is said by accident."""
         names = self._plan.engine.variables
         inherited = {k: v for k, v in os.environ.items() if k not in names.values()}
-        attempt = {names["trial_folder"]: str(self._folder.resolve()), "PYTHONUNBUFFERED": "1"}
+        attempt = {
+            names["trial_folder"]: str(self._folder.resolve()),
+            "PATH": search_path(),
+            "PYTHONUNBUFFERED": "1",
+        }
         if self._is_resumed:
             attempt[names["resume"]] = "1"
         return {**inherited, **self._plan.variables, **attempt}

@@ -8,7 +8,7 @@ from sweeper.curves import Point, Stop, StopReason
 from sweeper.errors import SweeperError
 from sweeper.training.command import run_command
 from sweeper.training.command_manifest import CommandManifest, read_command_manifest
-from sweeper.training.command_trainer import check_command
+from sweeper.training.command_program import check_command
 from sweeper.training.interruption import interruptible
 from sweeper.training.outcome import Outcome
 from sweeper.training.trainer import Observe

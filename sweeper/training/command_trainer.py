@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import platform
-import shutil
 import sys
 from pathlib import Path
 
-from sweeper.errors import UsageError
 from sweeper.study import CommandEngine, StudySpec
 from sweeper.training.command import plan_command, run_command
+from sweeper.training.command_program import check_command
 from sweeper.training.outcome import Outcome
 from sweeper.training.trainer import Assignment, Interrupt, NewWatch, Report
 
@@ -45,28 +44,3 @@ class CommandTrainer:
         )
         watch = new_watch(plan.hyperparameters, plan.course)
         return run_command(plan, assignment.folder, watch, interrupt, assignment.number)
-
-
-def check_command(engine: CommandEngine, folder: Path) -> None:
-    """Refuse a command that cannot be started on this machine.
-
-    Raises:
-        UsageError: Its program is not there, or may not be run.
-    """
-    program = engine.command[0]
-    if "/" not in program:
-        if shutil.which(program) is None:
-            raise UsageError(
-                f"engine.command: there is no program {program} on this machine's PATH "
-                "(allowed: one that is, or a path). Next: activate the environment in which "
-                f"`{engine.line}` works, then run the study"
-            )
-        return
-    path = folder / program
-    if not path.is_file():
-        raise UsageError(f"engine.command: there is no file {program} beside the study file")
-    if shutil.which(str(path)) is None:
-        raise UsageError(
-            f"engine.command: {program} may not be run (next: chmod +x {program}, or name the "
-            "program that runs it, such as `sh` or `python`)"
-        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,36 @@ def test_gpt2_asks_for_the_corpus_and_nothing_else() -> None:
         load_study(STUDIES / "gpt2.yaml")
     assert [problem.key for problem in caught.value.problems] == ["data.train"]
     assert load_study(STUDIES / "gpt2.yaml", ["data.train=gpt2.yaml"]).model == "gpt2"
+
+
+def test_own_script_sweeps_the_script_beside_it() -> None:
+    spec = load_study(STUDIES / "examples" / "own_script.yaml")
+    assert spec.command is not None
+    assert spec.command.command == ("python", "training.py")
+    assert spec.output_folder.resolve() == STUDIES.parent / "reports" / "own-script"
+    script = (STUDIES / "examples" / "training.py").read_text(encoding="utf-8")
+    told = spec.command.variables
+    searched = {*spec.space, "accumulation", "seed", "total_steps", "warmup_steps"}
+    assert [name for name in searched if f'"{told[name]}"' not in script] == []
+    assert "sweeper" not in script.split('"""')[2]
+
+
+def test_own_script_runs_by_itself_and_says_the_same_again() -> None:
+    def lines() -> list[str]:
+        run = subprocess.run(
+            [sys.executable, "training.py"],
+            cwd=STUDIES / "examples",
+            env={**os.environ, "TRAINING_STEPS": "6", "LEARNING_RATE": "1e-2", "BATCH_SIZE": "2"},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stderr == ""
+        return [line.split(", time")[0] for line in run.stdout.splitlines()]
+
+    once = lines()
+    assert [line.split(":")[0] for line in once if line[0] == "s"] == ["step 0", "step 6"]
+    assert lines() == once
 
 
 def test_reading_a_study_imports_nothing_heavy() -> None:

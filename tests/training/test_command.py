@@ -18,7 +18,7 @@ from sweeper.errors import CheckpointError, UsageError
 from sweeper.study import Hyperparameters
 from sweeper.training.command import variables_of
 from sweeper.training.command_manifest import read_command_manifest
-from sweeper.training.command_trainer import check_command
+from sweeper.training.command_program import check_command, search_path
 from sweeper.training.course import Course
 from sweeper.training.outcome import Outcome
 from sweeper.training.watches import Lookout
@@ -434,6 +434,15 @@ def test_a_command_that_can_start_is_not_refused(tmp_path: Path) -> None:
     check_command(engine(command="./go.sh --fast"), tmp_path)
     check_command(engine(command="sh go.sh"), tmp_path)
     check_command(engine(), tmp_path)
+
+
+def test_python_is_ours_unless_an_environment_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/somewhere")
+    monkeypatch.delenv("CONDA_PREFIX", raising=False)
+    monkeypatch.delenv("VIRTUAL_ENV", raising=False)
+    assert search_path() == f"{Path(sys.executable).parent}:/somewhere"
+    monkeypatch.setenv("VIRTUAL_ENV", "/somewhere/else")
+    assert search_path() == "/somewhere"
 
 
 def test_a_program_that_vanished_since_is_an_error_with_its_name(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def figure_throughput(results: StudyResults) -> Figure:
         return canvas.empty_figure("No trial has trained long enough to measure its speed.")
     figure = canvas.new_figure(5.2)
     axes = figure.add_subplot()
-    axes.set_title("Training speed by block size (evaluation left out)")
+    evaluation = "left out" if results.spec.command is None else "included"
+    axes.set_title(f"Training speed by block size (evaluation {evaluation})")
     blocks = sorted({_block(trial) for trial in measured}, key=_numeric)
     colours = _batch_colours(measured)
     for column, block in enumerate(blocks):

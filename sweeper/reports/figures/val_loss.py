@@ -46,7 +46,8 @@ def _evaluated(trial: TrialResult) -> bool:
 
 
 def _draw_trials(axes: Axes, results: StudyResults, drawn: list[TrialResult]) -> list[Line2D]:
-    axes.set_title("Every trial, equal tokens, one validation set")
+    judge = "one validation set" if results.spec.command is None else "as the command evaluates it"
+    axes.set_title(f"Every trial, equal tokens, {judge}")
     axes.set_xlabel("tokens seen")
     axes.set_ylabel("validation loss (nats per token)")
     canvas.show_tokens(axes.xaxis)
