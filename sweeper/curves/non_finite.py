@@ -38,13 +38,11 @@ def find_lasting_non_finite(curve: Curve) -> Finding | None:
     """
     broken = [point for point in curve if _broken(point, _LOSSES)]
     name = _broken(broken[0], _LOSSES) if broken else None
-    if name is None and (masked := _masked(curve)):
-        return masked
     if name is None:
         broken = _lasting_gradients(curve.points)
         name = "grad_norm"
     if not broken:
-        return None
+        return _masked(curve)
     after = [point for point in curve if point.step > broken[-1].step]
     return _finding(broken, name, recovered=any(map(_is_alive, after)))
 

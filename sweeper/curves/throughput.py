@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from sweeper.curves.curve import Curve
 from sweeper.curves.finding import Finding, FindingKind
-from sweeper.curves.noise import MAD_TO_SIGMA
+from sweeper.curves.noise import difference_sigma
 from sweeper.curves.series import Series
 
 _MAX_POINTS = 2000  # longer logs are judged by the medians of as many stretches
 _MAX_SEGMENTS = 8
+_FEW_POINTS = 20  # of fewer points each may be a stretch of the run
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,9 @@ def find_speed_stretches(
 ) -> tuple[SpeedStretch, ...]:
     """Cut the step times where they change for good.
 
-    Binary segmentation of the log step time by least absolute deviations, so
-    that single slow points (evaluation, saving, compilation of the first step)
-    do not count. (Change points by recursive splitting: Scott & Knott 1974,
-    doi:10.2307/2529204.)
+    Binary segmentation of the log step time by least squares (Scott & Knott
+    1974, doi:10.2307/2529204), after running medians, so that single slow points
+    (evaluation, saving, compilation of the first step) do not count.
     """
     settings = settings or ThroughputSettings()
     series = Series.of(curve, "step_seconds")
@@ -140,51 +140,42 @@ def _drop(
 def _cuts(series: Series, settings: ThroughputSettings) -> list[int]:
     """Indices at which a new stretch begins."""
     logs = np.log(series.values)
+    smooth = _without_pauses(logs)
     found: list[int] = []
     open_parts = [(0, len(logs))]
     while open_parts and len(found) < _MAX_SEGMENTS:
         start, end = open_parts.pop()
-        cut = _best_cut(series, logs, start, end, settings)
-        if cut is not None:
+        cut = _best_cut(series, smooth, start, end, settings)
+        if cut is not None and _differ(logs[start:cut], logs[cut:end], settings):
             found.append(cut)
             open_parts += [(start, cut), (cut, end)]
     return sorted(found)
 
 
+def _without_pauses(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Running medians of five: steps stay where they are, single slow points go."""
+    if len(logs) < _FEW_POINTS:
+        return logs
+    return np.median(sliding_window_view(np.pad(logs, 2, mode="edge"), 5), axis=1)
+
+
 def _best_cut(
     series: Series, logs: NDArray[np.float64], start: int, end: int, settings: ThroughputSettings
 ) -> int | None:
-    """The most telling cut of `[start, end)`; None where no cut is needed."""
-    candidates: Sequence[int] = range(start + 1, end)
-    if len(candidates) > 128:
-        candidates = _promising(logs, start, end)
-    best, best_cost = None, np.inf
-    for cut in candidates:
-        left, right = logs[start:cut], logs[cut:end]
-        if not (
-            _may_stand_alone(series, start, cut, settings)
-            and _may_stand_alone(series, cut, end, settings)
-        ):
-            continue
-        cost = float(_deviations(left).sum() + _deviations(right).sum())
-        if cost < best_cost:
-            best, best_cost = cut, cost
-    if best is None or not _differ(logs[start:best], logs[best:end], settings):
-        return None
-    return best
-
-
-def _promising(logs: NDArray[np.float64], start: int, end: int) -> range:
-    """Cuts of a long part worth trying: those where clipped means differ most."""
+    """The cut of `[start, end)` that leaves the least squares about two means."""
     part = logs[start:end]
-    low, high = np.quantile(part, [0.02, 0.98])
-    sums = np.cumsum(np.clip(part, low, high))
+    sums = np.cumsum(part)[:-1]
     num_left = np.arange(1, len(part))
     num_right = len(part) - num_left
-    gap = sums[:-1] / num_left - (sums[-1] - sums[:-1]) / num_right
-    score = gap**2 * num_left * num_right
-    around = int(np.argmax(score)) + 1
-    return range(max(start + 1, start + around - 16), min(end, start + around + 16))
+    gap = sums / num_left - (part.sum() - sums) / num_right
+    explained = gap**2 * num_left * num_right / max(len(part), 1)
+    for offset in np.argsort(-explained, kind="stable")[: 2 * settings.min_points].tolist():
+        cut = start + offset + 1
+        if _may_stand_alone(series, start, cut, settings) and _may_stand_alone(
+            series, cut, end, settings
+        ):
+            return int(cut)
+    return None
 
 
 def _may_stand_alone(series: Series, start: int, end: int, settings: ThroughputSettings) -> bool:
@@ -199,15 +190,12 @@ def _may_stand_alone(series: Series, start: int, end: int, settings: ThroughputS
     return bool(steps >= settings.long_interval_steps * (end - start))
 
 
-def _deviations(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.abs(values - np.median(values))
-
-
 def _differ(
     left: NDArray[np.float64], right: NDArray[np.float64], settings: ThroughputSettings
 ) -> bool:
     """Whether two stretches differ by more than their scatter and by what matters."""
     gap = abs(float(np.median(right) - np.median(left)))
-    scatter = MAD_TO_SIGMA * max(float(np.median(_deviations(part))) for part in (left, right))
+    # From differences: a part that changes once more is not noisy for that.
+    scatter = max(difference_sigma(part) for part in (left, right))
     error = scatter * np.sqrt(1 / len(left) + 1 / len(right))
     return gap > np.log(settings.ratio) * 0.8 and gap > settings.sigmas * error and gap > scatter

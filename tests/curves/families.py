@@ -134,11 +134,11 @@ def diverging(rng: np.random.Generator) -> Curve:
 
 
 def stuck(rng: np.random.Generator) -> Curve:
-    """Flat from a quarter of the run on, evaluated five times."""
+    """Flat from a quarter of the run on, evaluated ten times."""
     num = int(rng.choice([20, 50, 200, 1000]))
     falling = 9.0 - 3 * np.minimum(np.arange(num) / (num / 4), 1.0)
     loss = falling + rng.uniform(0.003, 0.03) * rng.standard_normal(num)
-    val = [x if i % (num // 5) == num // 5 - 1 else None for i, x in enumerate(loss.tolist())]
+    val = [x if i % (num // 10) == num // 10 - 1 else None for i, x in enumerate(loss.tolist())]
     return curve(np.arange(1, num + 1) * 10, loss, val)
 
 
