@@ -25,7 +25,7 @@ def diagnose(
     log: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[LOG]", help="The log, or a folder that holds one; - or nothing: stdin."
+            metavar="LOG", help="The log, or a folder that holds one; - or nothing: stdin."
         ),
     ] = None,
     config: Annotated[

@@ -46,6 +46,7 @@ class FollowView:
     ) -> None:
         if self._status:
             self._status.stop()
+        self._console.print()
 
     def tell(self, event: Event) -> None:
         """Show what happened."""
