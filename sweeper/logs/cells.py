@@ -18,7 +18,7 @@ from sweeper.logs.values import ALLOWED, Cell, finds_decimal_commas, number, pla
 
 _COUNTS = ("step", "tokens")
 _TIMES = ("seconds", "step_seconds")
-_NATS_PER_BIT = math.log(2)
+NATS_PER_BIT = math.log(2)
 _MAX_LISTED = 3
 _LARGEST = 2**53  # whole numbers above are not exact
 
@@ -136,7 +136,7 @@ def read_numbers(
         cells = table.columns[found[0].name]
         values = column_numbers(source, table, found[0].name, cells, commas=commas, role=role)
         if options.units.get(role) == "bits":
-            values = [None if value is None else value * _NATS_PER_BIT for value in values]
+            values = [None if value is None else value * NATS_PER_BIT for value in values]
         if role == "tokens":
             _check_tokens(source, table, found[0].name, values)
         into[role] = Numbers(values)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
 from sweeper.curves import Point
+from sweeper.logs.cells import NATS_PER_BIT
 from sweeper.logs.lines import COUNTED
 from sweeper.logs.log import GUESS_ALL, LogOptions
-from sweeper.logs.names import CUMULATIVE, RUNNING_MEAN
+from sweeper.logs.names import CUMULATIVE, PER_STEP, RUNNING_MEAN
 from sweeper.logs.roles import Role, assign_roles, check_options
 from sweeper.logs.text_table import line_reader
 from sweeper.logs.times import SECONDS_PER, guess_unit
@@ -89,8 +91,9 @@ class LiveReader:
             columns = self._options.columns.items()
             asked = {role: name for role, name in columns if name.lower() in there}
             counts = {name: 1 for name in names if name != COUNTED}
-            options = LogOptions(columns=asked)
-            self._shapes[names] = assign_roles("", counts, options)
+            roles = assign_roles("", counts, LogOptions(columns=asked))
+            absent = self._options.columns.keys() - asked.keys()  # no other name stands in
+            self._shapes[names] = {r: found for r, found in roles.items() if r not in absent}
         return {
             role: found
             for role, found in self._shapes[names].items()
@@ -106,7 +109,9 @@ class LiveReader:
     def _number(self, record: Mapping[str, Cell], role: Role) -> float | None:
         if role.meaning.role in ("seconds", "step_seconds"):
             return None
-        return _float(record.get(role.name))
+        value = _float(record.get(role.name))
+        is_bits = self._options.units.get(role.meaning.role) == "bits"
+        return value * NATS_PER_BIT if is_bits and value is not None else value
 
     def _times(
         self, step: int, record: Mapping[str, Cell], roles: Mapping[str, tuple[Role, ...]]
@@ -118,27 +123,41 @@ class LiveReader:
         return times
 
     def _time(self, times: dict[str, float], step: int, role: Role, value: float | None) -> None:
-        if value is None or value != value:
+        if value is None or not math.isfinite(value):
             return
-        unit = self._unit(role, value, step)
-        if "steps/" in unit:
-            seconds = (60 if unit == "steps/min" else 1) / value if value > 0 else 0.0
-            times.update({"step_seconds": seconds} if seconds > 0 else {})
-        elif unit in SECONDS_PER and role.meaning.reading == CUMULATIVE:
-            self._advance(times, step, value * SECONDS_PER[unit])
+        unit, reading = self._unit(role, value), self._reading(role)
+        if unit in ("steps/s", "steps/min"):
+            if value > 0:
+                times["step_seconds"] = (60 if unit == "steps/min" else 1) / value
+        elif unit not in SECONDS_PER:
+            return
+        elif reading == CUMULATIVE:
             times["seconds"] = value * SECONDS_PER[unit]
-        elif unit in SECONDS_PER and role.meaning.reading == RUNNING_MEAN:
+            self._advance(times, step, times["seconds"])
+        elif reading == RUNNING_MEAN:
             self._advance(times, step, value * SECONDS_PER[unit] * step)
-        elif unit in SECONDS_PER:
+        elif reading == PER_STEP and value > 0:
             times.setdefault("step_seconds", value * SECONDS_PER[unit])
 
-    def _unit(self, role: Role, value: float, step: int) -> str:
-        if role.meaning.role in self._options.units:
-            return self._options.units[role.meaning.role]
+    def _reading(self, role: Role) -> str:
+        """How a time counts; a suffix of its unit makes it one step's, as in nanoGPT's lines.
+
+        A bare `time 45` could be anything, and one line cannot tell: no reading.
+        """
+        meaning = role.meaning
+        if self._options.time is not None and meaning.reading != RUNNING_MEAN:
+            return CUMULATIVE if self._options.time == "cumulative" else PER_STEP
+        is_known = meaning.unit or role.name in self._lines.units
+        return meaning.reading or (PER_STEP if is_known else "")
+
+    def _unit(self, role: Role, value: float) -> str:
         if role.name in self._lines.units:
             return "s"
-        one = np.array([value])
-        return role.meaning.unit or guess_unit(one, np.array([float(step)]), "")
+        if role.meaning.role in self._options.units:
+            return self._options.units[role.meaning.role]
+        if role.meaning.unit or self._reading(role) == CUMULATIVE:
+            return role.meaning.unit or "s"
+        return guess_unit(np.array([value]), np.zeros(1), PER_STEP)
 
     def _advance(self, times: dict[str, float], step: int, seconds: float) -> None:
         before, self._clock = self._clock, (step, seconds)

@@ -265,3 +265,40 @@ def test_a_live_reader_times_steps() -> None:
     assert [p.seconds for p in points] == [2.0, 7.0, None, None, None, None, None]
     assert [p.step_seconds for p in points] == [None, 0.5, 0.9, 0.25, 0.25, 0.575, 1.5]
     assert {p.train_loss for p in points} == {5.0}
+
+
+@pytest.mark.parametrize(
+    ("options", "line", "seconds", "step_seconds"),
+    [
+        (LogOptions(), "elapsed 45", [1.0, 45.0], [None, 4.4]),
+        (LogOptions(), "time 45", [None, None], [None, None]),
+        (LogOptions(), "time 45ms", [None, None], [0.001, 0.045]),
+        (LogOptions(time="cumulative"), "time 45", [1.0, 45.0], [None, 4.4]),
+        (LogOptions(time="per-step"), "time 20", [None, None], [1.0, 20.0]),
+        (LogOptions(units={"step_seconds": "ms"}), "step_time 20", [None, None], [0.001, 0.02]),
+        (LogOptions(), "it/s 0", [None, None], [1.0, None]),
+        (LogOptions(), "step_time inf", [None, None], [1.0, None]),
+    ],
+)
+def test_a_live_reader_reads_times_as_far_as_one_line_can_tell(
+    options: LogOptions,
+    line: str,
+    seconds: list[float | None],
+    step_seconds: list[float | None],
+) -> None:
+    name, value = line.split(" ")
+    first = f"{name} 1{'ms' if value.endswith('ms') else ''}"
+
+    points = LiveReader(options).feed(f"step 10 loss 5 {first}\nstep 20 loss 4 {line}\n")
+
+    assert [p.seconds for p in points] == seconds
+    assert [p.step_seconds for p in points] == step_seconds
+
+
+def test_a_live_reader_takes_a_named_column_or_none() -> None:
+    reader = LiveReader(LogOptions(columns={"train_loss": "objective"}, units={"val_loss": "bits"}))
+
+    points = reader.feed("step 1 loss 5\nstep 2 objective 4 loss 6\nstep 3 val_loss 2\n")
+
+    assert [(p.step, p.train_loss) for p in points] == [(2, 4.0), (3, None)]
+    assert points[1].val_loss == pytest.approx(1.3863, abs=1e-4)
