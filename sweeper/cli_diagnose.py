@@ -262,4 +262,4 @@ def _show(diagnosis: Diagnosis, made: Sequence[Path], as_json: bool, is_line: bo
         return
     from sweeper.reports.diagnosis.report import markdown_report
 
-    sys.stdout.write(markdown_report(diagnosis))
+    typer.echo(markdown_report(diagnosis).encode(), nl=False)  # as the file, whatever the locale

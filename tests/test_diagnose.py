@@ -37,13 +37,16 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "sweeper", "diagnose", *words]
 
 
-def call(*words: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def call(
+    *words: str, cwd: Path, stdin: str = "", **variables: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         command(*words),
         cwd=cwd,
+        env={**os.environ, **variables},
         input=stdin,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=DEADLINE_S,
         check=False,
     )
@@ -150,6 +153,12 @@ def test_a_command_of_the_user_s_becomes_the_study_s_engine(folder: Path) -> Non
     )
     assert "python training.py" in done.stdout
     assert load_study(folder / "next.yaml").engine.command == ("python", "training.py")  # type: ignore[union-attr]
+
+
+def test_the_report_is_utf_8_in_every_locale(folder: Path) -> None:
+    done = call("run.csv", cwd=folder, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert "Δ loss" in done.stdout
 
 
 @pytest.mark.parametrize("words", [("-",), ()])
