@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sweeper.diagnosis.case import CorpusFacts, DuplicateGroup, ModelFacts, RunConfig
+from sweeper.diagnosis.case import CorpusFacts, DuplicateGroup, ModelFacts, Passage, RunConfig
 from sweeper.diagnosis.diagnosis import Diagnosis
 from sweeper.logs import Log
 from sweeper.reports import words
@@ -23,7 +23,7 @@ from sweeper.reports.diagnosis.blocks import (
 _MOST_GROUPS = 10
 _MOST_WINDOWS = 5
 _ODD_SIGMAS = 3.0  # a stretch nearer to the rest than this is nothing to read
-_MOST_PASSAGES = 12
+_MOST_PASSAGES = 5
 
 
 def files(diagnosis: Diagnosis) -> tuple[Block, ...]:
@@ -165,18 +165,7 @@ def _split(corpus: CorpusFacts) -> Iterable[Item]:
 
 def _events(corpus: CorpusFacts) -> tuple[Block, ...]:
     rows = [
-        Row(
-            (
-                str(step),
-                words.clean(passage.name, 120),
-                f"{passage.start_tokens:,}",
-                f"{passage.num_tokens:,}",
-                str(passage.epoch),
-                words.clean("; ".join(passage.remarks)) or words.ABSENT,
-            )
-        )
-        for step, passages in sorted(corpus.events.items())
-        for passage in passages[:_MOST_PASSAGES]
+        row for step, passages in sorted(corpus.events.items()) for row in _passages(step, passages)
     ]
     if not rows:
         return ()
@@ -187,6 +176,24 @@ def _events(corpus: CorpusFacts) -> tuple[Block, ...]:
     )
     headings = ("step", "document", "from token", "tokens", "epoch", "remarks")
     return (Paragraph(order), Table(headings, tuple(rows), frozenset({0, 2, 3, 4})))
+
+
+def _passages(step: int, passages: Sequence[Passage]) -> Iterable[Row]:
+    """The first passages of an event, and how many more there are."""
+    for passage in passages[:_MOST_PASSAGES]:
+        yield Row(
+            (
+                str(step),
+                words.clean(passage.name, 120),
+                f"{passage.start_tokens:,}",
+                f"{passage.num_tokens:,}",
+                str(passage.epoch),
+                words.clean("; ".join(passage.remarks)) or words.ABSENT,
+            )
+        )
+    more = len(passages) - _MOST_PASSAGES
+    if more > 0:
+        yield Row((str(step), f"and {more:,} more", *[words.ABSENT] * 4))
 
 
 def reading(diagnosis: Diagnosis) -> tuple[Block, ...]:
