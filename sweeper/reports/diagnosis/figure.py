@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,15 +12,13 @@ from matplotlib.ticker import LogLocator
 
 from sweeper.curves import Finding, FindingKind, StopReason
 from sweeper.diagnosis.diagnosis import Diagnosis
-from sweeper.diagnosis.rate import scheduled_rate
 from sweeper.reports import canvas, words
 from sweeper.reports.diagnosis import phrases
 from sweeper.reports.diagnosis.marks import ON_LOSS, draw_lanes, kinds_of, shade
-from sweeper.reports.diagnosis.series import Floats, Series, band, series_of
+from sweeper.reports.diagnosis.panels import FEW_POINTS, draw_line, draw_panel, panels_of
+from sweeper.reports.diagnosis.series import Floats, Series, series_of
 
 _LOSS_IN, _SMALL_IN, _LANE_IN = 4.2, 1.15, 0.3
-_FEW_POINTS = 60  # so many that each can have a marker
-_MOST_POINTS = 1500  # more than these, and their noise becomes a band
 _MOST_CROSSES = 60  # across the whole axis: more would hide one another
 _MOST_PEAKS = 5
 _LOG_RATIO = 8.0  # of the greatest loss to the least; below it a linear axis reads better
@@ -30,16 +26,6 @@ _LOSSES = (
     ("train_loss", "train loss", canvas.SKY, "-", "o", 1.6),
     ("val_loss", "val loss", canvas.BLUE, "--", "s", 2.2),
 )
-
-
-@dataclass(frozen=True)
-class _Panel:
-    """A small panel under the loss."""
-
-    quantity: str
-    label: str
-    series: Series
-    is_log: bool = False
 
 
 def figure_diagnosis(diagnosis: Diagnosis) -> Figure:
@@ -50,7 +36,7 @@ def figure_diagnosis(diagnosis: Diagnosis) -> Figure:
         return canvas.empty_figure("The log holds no loss.")
     findings = phrases.shown_findings(diagnosis)
     steps = [point.step for point in curve]
-    panels = _panels(diagnosis)
+    panels = panels_of(diagnosis)
     heights = [_LANE_IN * max(len(kinds_of(findings)), 1), _LOSS_IN, *[_SMALL_IN] * len(panels)]
     figure = canvas.new_figure(sum(heights) + 1.4)
     lanes, loss, *small = figure.subplots(
@@ -61,30 +47,9 @@ def figure_diagnosis(diagnosis: Diagnosis) -> Figure:
     handles = _draw_loss(loss, losses, [f for f in findings if f.kind in ON_LOSS], steps)
     handles += _draw_last_good(loss, diagnosis.last_good_step, losses)
     for axes, panel in zip(small, panels, strict=True):
-        _draw_panel(axes, panel, diagnosis, steps)
+        draw_panel(axes, panel, diagnosis, steps)
     _finish(figure, (small or [loss])[-1], handles)
     return figure
-
-
-def _panels(diagnosis: Diagnosis) -> list[_Panel]:
-    """What the log knows beside its losses; the rate from the schedule where it was not logged."""
-    case = diagnosis.case
-    rate = _Panel("rate", "learning\nrate", series_of(case.curve, "learning_rate").finite)
-    if len(rate.series) < 2:
-        rate = _Panel("rate", "learning rate\n(recomputed)", _scheduled(diagnosis))
-    speed = _Panel("speed", "seconds\na step", series_of(case.curve, "step_seconds").finite)
-    gradients = series_of(case.curve, "grad_norm").finite
-    is_log = len(gradients) > 0 and bool(np.all(gradients.values > 0))
-    norms = _Panel("gradients", "gradient\nnorm", gradients, is_log)
-    return [panel for panel in (rate, speed, norms) if len(panel.series) > 1]
-
-
-def _scheduled(diagnosis: Diagnosis) -> Series:
-    steps = [point.step for point in diagnosis.case.curve]
-    grid = sorted({round(step) for step in np.linspace(steps[0], steps[-1], 200)})
-    rates = [(step, scheduled_rate(diagnosis.case.config, step)) for step in grid]
-    known = [(step, rate) for step, rate in rates if rate is not None]
-    return Series(np.array([p[0] for p in known]), np.array([p[1] for p in known]))
 
 
 def _limit_steps(axes: Axes, steps: Sequence[int]) -> None:
@@ -112,8 +77,8 @@ def _draw_loss(
     for name, text, colour, dashes, marker, width in _LOSSES:
         series = losses[name].finite
         if len(series):
-            _draw_line(axes, series, colour, dashes, marker, width)
-            few = marker if len(series) <= _FEW_POINTS else None
+            draw_line(axes, series, colour, dashes, marker, width)
+            few = marker if len(series) <= FEW_POINTS else None
             handles.append(
                 Line2D([], [], color=colour, linestyle=dashes, marker=few, lw=width, label=text)
             )
@@ -121,28 +86,6 @@ def _draw_loss(
     handles += _draw_peaks(axes, losses, findings)
     handles += _draw_overfit(axes, findings)
     return handles + _draw_crosses(axes, losses)
-
-
-def _draw_line(
-    axes: Axes, series: Series, colour: str, dashes: str, marker: str, width: float
-) -> None:
-    """A line with markers, a plain line, or, for very many points, a band around its middle."""
-    if len(series) > _MOST_POINTS:
-        wide, smooth = band(series, 900), band(series, 180)
-        axes.fill_between(wide.steps, wide.low, wide.high, color=colour, alpha=0.3, linewidth=0)
-        axes.plot(smooth.steps, smooth.middle, dashes, color=colour, linewidth=width, zorder=3)
-        return
-    has_markers = len(series) <= _FEW_POINTS
-    axes.plot(
-        series.steps,
-        series.values,
-        dashes,
-        color=colour,
-        linewidth=width if has_markers else width * 0.7,
-        marker=marker if has_markers else None,
-        markersize=6,
-        zorder=3,
-    )
 
 
 def _scale_loss(axes: Axes, drawn: Sequence[Series]) -> None:
@@ -266,37 +209,6 @@ def _draw_last_good(axes: Axes, step: int | None, losses: dict[str, Series]) -> 
     style = {"color": canvas.GREEN, "linestyle": ":", "linewidth": 2.2}
     axes.axvline(step, zorder=2, **style)  # type: ignore[arg-type]
     return [Line2D([], [], label=f"last good: step {step}", **style)]  # type: ignore[arg-type]
-
-
-def _draw_panel(axes: Axes, panel: _Panel, diagnosis: Diagnosis, steps: Sequence[int]) -> None:
-    axes.set_ylabel(panel.label, fontsize=9)
-    axes.tick_params(labelsize=9)
-    is_speed = panel.quantity == "speed"
-    drops = [f for f in diagnosis.case.findings if f.kind is FindingKind.THROUGHPUT_DROP]
-    shade(axes, drops if is_speed else [], steps)
-    _draw_line(axes, panel.series, "#444444", "-", ".", 1.4)
-    if is_speed:  # each time is a mean since the point before, not a value at its step
-        for line in axes.lines:
-            line.set_drawstyle("steps-pre")
-    if panel.is_log:
-        axes.set_yscale("log")
-        canvas.show_plain(axes.yaxis)
-        return
-    canvas.show_plain(axes.yaxis)
-    top = float(panel.series.values.max())
-    if is_speed:
-        top = min(top, 3 * float(np.quantile(panel.series.values, 0.9)))
-        for segment in diagnosis.speed:
-            axes.hlines(
-                segment.step_seconds,
-                segment.start_step,
-                segment.end_step,
-                color=canvas.VERMILLION,
-                linewidth=2.2,
-                zorder=4,
-            )
-    if top > 0 and math.isfinite(top):
-        axes.set_ylim(0, 1.15 * top)
 
 
 def _finish(figure: Figure, bottom: Axes, handles: list[Line2D]) -> None:
