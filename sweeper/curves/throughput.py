@@ -104,7 +104,11 @@ def _drop(
 ) -> Finding | None:
     """The drop that begins with a stretch, against the fastest before it, if it lasts."""
     slow = stretches[index]
-    before = min(stretches[:index], key=lambda stretch: stretch.step_seconds)
+    steady = max(stretch.num_points for stretch in stretches[:index])
+    before = min(
+        (s for s in stretches[:index] if s.num_points >= min(settings.min_points, steady)),
+        key=lambda stretch: stretch.step_seconds,
+    )
     run_steps = stretches[-1].end_step - stretches[0].start_step
     still_slow = [
         later
@@ -184,8 +188,8 @@ def _may_stand_alone(series: Series, start: int, end: int, settings: ThroughputS
         return True
     if start == 0:  # the first intervals hold compilation and caches that fill
         return end >= 2
-    if end < len(series):
-        return False
+    if end < len(series) or end >= _FEW_POINTS:
+        return False  # one slow point at the end of many is the last save or evaluation
     steps = series.steps[end - 1] - series.steps[start - 1]
     return bool(steps >= settings.long_interval_steps * (end - start))
 

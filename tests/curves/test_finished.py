@@ -304,6 +304,11 @@ def test_a_last_interval_counts_only_if_it_is_long() -> None:
 
     assert find_throughput_drop(timed(speeds, every=500)) is not None
     assert find_throughput_drop(timed(speeds, every=1)) is None
+    assert find_throughput_drop(timed([0.95] * 60 + [1.61], every=500)) is None
+
+
+def test_two_quick_intervals_at_the_start_are_not_the_speed_to_be_held() -> None:
+    assert find_throughput_drop(timed([0.014, 0.025, *noisy([0.025] * 40, 0.0003)])) is None
 
 
 def test_stretches_cover_the_run() -> None:
