@@ -104,11 +104,12 @@ def _drop(
 ) -> Finding | None:
     """The drop that begins with a stretch, against the fastest before it, if it lasts."""
     slow = stretches[index]
-    steady = max(stretch.num_points for stretch in stretches[:index])
-    before = min(
-        (s for s in stretches[:index] if s.num_points >= min(settings.min_points, steady)),
-        key=lambda stretch: stretch.step_seconds,
-    )
+    is_short = sum(stretch.num_points for stretch in stretches) < _FEW_POINTS
+    least = 1 if is_short else settings.min_points
+    steady = [stretch for stretch in stretches[:index] if stretch.num_points >= least]
+    if not steady:
+        return None
+    before = min(steady, key=lambda stretch: stretch.step_seconds)
     run_steps = stretches[-1].end_step - stretches[0].start_step
     still_slow = [
         later
