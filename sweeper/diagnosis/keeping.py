@@ -124,8 +124,6 @@ def _by_validation(
     after = damage is not None and step > damage.start_step
     remark = "; it comes after the damage, so check it before you build on it" if after else ""
     margin = _AS_GOOD * abs(best_loss)
-    if here < best_loss - margin:
-        return True, f"better by validation: {numbers}{remark}"
     if here <= best_loss + margin:
         return True, f"as good by validation: {numbers}{remark}"
     return False, f"worse by validation: {numbers}"

@@ -6,7 +6,7 @@ import pytest
 from sweeper.curves import FindingKind
 from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.gap import gap_rows, read_gap, thin_rows
-from tests.diagnosis.fakes import case_of, finding, points, recorded_case
+from tests.diagnosis.fakes import case_of, finding, points, recorded_case, spike
 
 
 def reading(case: Case) -> str:
@@ -75,6 +75,12 @@ def test_an_evaluation_that_stands_still_tells_nothing() -> None:
 
     assert "so the gap tells nothing" in reading(case)
     assert "No overfitting" not in reading(case)
+
+
+def test_a_spike_is_no_part_of_the_trend() -> None:
+    case = case_of(points([5.0, 4.0, 9.0, 3.0], [5.1, 4.2, 9.9, 3.3]), [spike(2, 3)])
+
+    assert "2 rows after the start: too few for a trend." in reading(case)
 
 
 def test_two_evaluations_cannot_tell_overfitting() -> None:

@@ -85,3 +85,14 @@ def test_a_plateau_or_a_slow_machine_damages_nothing() -> None:
     found = [finding(FindingKind.PLATEAU, 1, 3), finding(FindingKind.THROUGHPUT_DROP, 1, 3)]
 
     assert find_last_good(case_of(points([5.0, 4.0, 4.0, 4.0]), found)).step is None
+
+
+def test_the_newest_logged_step_counts_though_it_was_not_evaluated() -> None:
+    train = [5.0, 4.5, 4.2, 4.0, 3.9, 3.8, 3.7, 3.6, 9.0, 9.0]
+    val: list[float | None] = [5.1, None, None, None, None, 3.9, None, None, None, None]
+    case = case_of(points(train, val), [spike(8, 9, recovered=False)])
+
+    good = find_last_good(case)
+
+    assert (good.step, good.best_step) == (7, 5)
+    assert "step 5 is the best before it (3.9000)." in good.reason

@@ -64,14 +64,16 @@ def test_a_rest_that_stays_is_a_partial_recovery() -> None:
     )
 
 
-def test_a_rest_within_the_noise_is_none() -> None:
+@pytest.mark.parametrize(("rest_sigmas", "word"), [(1.4, "full"), (6.0, "partial")])
+def test_a_rest_within_the_noise_is_none(rest_sigmas: float, word: str) -> None:
     rng = np.random.default_rng(1)
     before = (3.0 + 0.1 * rng.standard_normal(40)).tolist()
-    case = case_of(points([*before, 5.0, 3.2, 3.1, 3.0]), [spike(40, 41)])
+    after = min(before[-1], float(np.median(before[-5:]))) + 0.1 * rest_sigmas
+    case = case_of(points([*before, 5.0, after, after, after]), [spike(40, 41)])
 
     text = said(only(analyse_spikes(case)))
 
-    assert "Recovery: full" in text
+    assert f"Recovery: {word}" in text
     assert "times the noise of 0." in text
 
 
