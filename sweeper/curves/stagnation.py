@@ -169,9 +169,9 @@ def _flat_stretch(series: Series, settings: StagnationSettings) -> _Stretch | No
         best, after = float(values[: index + 1].min()), blocks.where(steps > steps[index])
         noise = _scatter(blocks.where(steps >= steps[index]))
         # Of few points the scatter is itself uncertain: about Student's t for 95 %.
-        noise *= 1 + 2.5 / (len(values) - index)
+        sigmas = settings.sigmas * (1 + 2.5 / (len(values) - index))
         gain = best - float(after.values.min())
-        small = min(settings.sigmas * noise, settings.small * abs(best))
+        small = min(sigmas * noise, settings.small * abs(best))
         if gain < max(settings.relative * abs(best), small):
             num_points = int((series.steps >= steps[index]).sum())
             level = float(np.median(after.values))
