@@ -23,7 +23,11 @@ from sweeper.curves.spike import ClimbDetector, Excursion, SpikeDetector, SpikeS
 
 _NEIGHBOURS = 16  # points on either side of a jump that tell the noise around it
 _MIN_NEIGHBOURS = 4
-_SINGLE_SIGMAS = 12.0  # a single high point is mostly a hard batch
+# A single high point is mostly a hard batch; among many points the largest is larger by chance.
+_SINGLE_SIGMAS = 12.0
+_FEW_SINGLE_SIGMAS = 8.0
+_MANY_POINTS = 48
+_STEADY_RISES = 3  # of a log too short for medians
 _LASTING_POINTS = 3  # fewer above the level at the end may still come back
 _BLOCKS = 160  # a climb is slow: medians of so many stretches show it
 
@@ -42,7 +46,7 @@ def find_instability(curve: Curve) -> list[Finding]:
         if (spike.recovered or not len(train.series)) and not _overlaps(spike, spikes, val.series)
     ]
     leading = train if len(train.series) else val
-    divergence = _lasting_spike(curve, leading) or _climb(leading.series)
+    divergence = _lasting_spike(curve, leading) or _climb(leading)
     return [*spikes, *([divergence] if divergence else [])]
 
 
@@ -82,7 +86,8 @@ def _stands_out(spike: Excursion, series: Series) -> bool:
     if _num_raised(spike, series, before, sigma) >= _LASTING_POINTS:
         return spike.height > settings.sigmas * sigma
     least = max(settings.few_relative * abs(spike.peak - spike.height), settings.few_nats)
-    return spike.height > max(_SINGLE_SIGMAS * sigma, least)
+    sigmas = _SINGLE_SIGMAS if len(series) >= _MANY_POINTS else _FEW_SINGLE_SIGMAS
+    return spike.height > max(sigmas * sigma, least)
 
 
 def _num_raised(spike: Excursion, series: Series, before: NDArray[np.float64], sigma: float) -> int:
@@ -144,9 +149,37 @@ def _lasting_spike(curve: Curve, watched: _Watched) -> Finding | None:
     )
 
 
-def _climb(series: Series) -> Finding | None:
+def _climb(watched: _Watched) -> Finding | None:
+    """A slow rise: of medians over the best of them, or of a short log step by step."""
+    series = watched.series
     detector = ClimbDetector()
     blocks = series.blocks(_BLOCKS)
     for step, value in zip(blocks.steps.tolist(), blocks.values.tolist(), strict=True):
         detector.update(step, step, value)
-    return next(iter(detector.findings()), None)
+    return next(iter(detector.findings()), None) or _steady_rise(watched)
+
+
+def _steady_rise(watched: _Watched) -> Finding | None:
+    """The last values each above the one before, to above the start and far above the lowest."""
+    values, steps = watched.series.values, watched.series.steps
+    if not _STEADY_RISES < len(values) < _MANY_POINTS:
+        return None
+    lowest = len(values) - 1 - int(np.argmin(values[::-1]))
+    best, last = float(values[lowest]), float(values[-1])
+    settings = SpikeSettings()
+    is_steady = len(values) - lowest > _STEADY_RISES and bool(np.all(np.diff(values[lowest:]) > 0))
+    is_far = last - best > max(settings.few_relative * abs(best), settings.few_nats)
+    if not (is_steady and is_far and last > values[0]):
+        return None
+    return Finding(
+        kind=FindingKind.DIVERGENCE,
+        start_step=int(steps[lowest + 1]),
+        end_step=int(steps[-1]),
+        severity=last - best,
+        recovered=False,
+        evidence=(
+            f"{watched.name.replace('_', ' ')} rose at each of the last {len(values) - 1 - lowest} "
+            f"points, from {best:.4f} at step {steps[lowest]} to {last:.4f} (start {values[0]:.4f})"
+        ),
+        numbers={"rise_nats": last - best, "best": best, "last": last},
+    )

@@ -20,6 +20,8 @@ class OverfitSettings:
         loss_percent: Generalisation loss, the rise over the best evaluation in
             per cent, over two evaluations or more (GL_5 of Prechelt 1998,
             doi:10.1007/3-540-49430-8_3).
+        steady_percent: The same, after three evaluations or more that all stay
+            above the best.
         once_percent: The same, where only one evaluation came after the best.
         wide_percent: The same, after one evaluation, where the gap is wide.
         wide_gap: The gap is wide where training is below this fraction of
@@ -28,6 +30,7 @@ class OverfitSettings:
     """
 
     loss_percent: float = 5.0
+    steady_percent: float = 2.0
     once_percent: float = 10.0
     wide_percent: float = 3.0
     wide_gap: float = 0.5
@@ -50,7 +53,8 @@ def find_overfit(curve: Curve, settings: OverfitSettings | None = None) -> Findi
     if not train_now < train_then or rise <= settings.sigmas * _val_noise(val):
         return None
     is_wide = train_now < settings.wide_gap * last
-    is_turned = percent > (settings.loss_percent if num_after >= 2 else settings.once_percent)
+    limits = (settings.once_percent, settings.loss_percent, settings.steady_percent)
+    is_turned = percent > limits[min(num_after, 3) - 1]
     if not is_turned and not (is_wide and num_after and percent > settings.wide_percent):
         return None
     return Finding(

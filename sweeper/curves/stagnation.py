@@ -33,7 +33,8 @@ class StagnationSettings:
             clean the curve: a slow clean fall is progress all the same.
         sigmas: A new best within so many standard deviations of the stretch's
             scatter is none either,
-        small: unless it is lower by this fraction.
+        small: unless it is lower by this fraction,
+        few_small: or by this one, where the points are few.
         noise_limit: Noise (as many sigmas) above this fraction of the loss could
             hide real progress: then nothing is said.
         single_noise_limit: The same where single batches are all there is: too
@@ -49,6 +50,7 @@ class StagnationSettings:
     relative: float = 0.002
     sigmas: float = 2.0
     small: float = 0.015
+    few_small: float = 0.005
     noise_limit: float = 0.03
     single_noise_limit: float = 0.01
     learned: float = 0.005
@@ -171,7 +173,9 @@ def _flat_stretch(series: Series, settings: StagnationSettings) -> _Stretch | No
         # Of few points the scatter is itself uncertain: about Student's t for 95 %.
         sigmas = settings.sigmas * (1 + 2.5 / (len(values) - index))
         gain = best - float(after.values.min())
-        small = min(sigmas * noise, settings.small * abs(best))
+        is_few = len(values) - index < _ROBUST_POINTS
+        most = settings.few_small if is_few else settings.small
+        small = min(sigmas * noise, most * abs(best))
         if gain < max(settings.relative * abs(best), small):
             num_points = int((series.steps >= steps[index]).sum())
             level = float(np.median(after.values))
