@@ -40,7 +40,7 @@ def check_command(engine: CommandEngine, folder: Path) -> None:
                 f"`{engine.line}` works, then run the study"
             )
         return
-    path = folder / program
+    path = (folder / program).absolute()  # joined to `.`, `./go.sh` would lose its slash
     if not path.is_file():
         raise UsageError(f"engine.command: there is no file {program} beside the study file")
     if shutil.which(str(path)) is None:

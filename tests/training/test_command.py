@@ -436,6 +436,14 @@ def test_a_command_that_can_start_is_not_refused(tmp_path: Path) -> None:
     check_command(engine(), tmp_path)
 
 
+def test_a_script_beside_a_study_in_the_present_folder_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_script(tmp_path, "#!/bin/sh\n", "go.sh").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    check_command(engine(command="./go.sh"), Path())
+
+
 def test_python_is_ours_unless_an_environment_is_active(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/somewhere")
     monkeypatch.delenv("CONDA_PREFIX", raising=False)
