@@ -8,7 +8,6 @@ out from the noise on both sides of it, and whether the loss came back.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -27,6 +26,7 @@ _MIN_NEIGHBOURS = 4
 _SINGLE_SIGMAS = 12.0
 _FEW_SINGLE_SIGMAS = 8.0
 _MANY_POINTS = 48
+_USUAL_RISES = 1.5  # and it must be higher by this factor than rises that are common around it
 _STEADY_RISES = 3  # of a log too short for medians
 _LASTING_POINTS = 3  # fewer above the level at the end may still come back
 _BLOCKS = 160  # a climb is slow: medians of so many stretches show it
@@ -39,12 +39,14 @@ def find_instability(curve: Curve) -> list[Finding]:
     stays while training goes on is overfitting, or another validation set.
     """
     train, val = _Watched.of(curve, "train_loss"), _Watched.of(curve, "val_loss")
-    spikes = train.findings()
-    spikes += [
+    seen = train.spikes()
+    alone = [
         spike
-        for spike in val.findings()
-        if (spike.recovered or not len(train.series)) and not _overlaps(spike, spikes, val.series)
+        for spike in val.spikes()
+        if (spike.recovered or not len(train.series))
+        and not any(_may_be_one(spike, other) for other in seen)
     ]
+    spikes = [*map(train.detector.finding, seen), *map(val.detector.finding, alone)]
     leading = train if len(train.series) else val
     divergence = _lasting_spike(curve, leading) or _climb(leading)
     return [*spikes, *([divergence] if divergence else [])]
@@ -64,9 +66,8 @@ class _Watched:
         detector.extend(series)
         return cls(name, series, detector)
 
-    def findings(self) -> list[Finding]:
-        spikes = self.detector.excursions
-        return [self.detector.finding(s) for s in spikes if _stands_out(s, self.series)]
+    def spikes(self) -> list[Excursion]:
+        return [spike for spike in self.detector.excursions if _stands_out(spike, self.series)]
 
 
 def _stands_out(spike: Excursion, series: Series) -> bool:
@@ -76,9 +77,7 @@ def _stands_out(spike: Excursion, series: Series) -> bool:
     than points that stay up, because it did no harm to the weights.
     """
     before = series.values[series.steps < spike.start_step][-_NEIGHBOURS:]
-    after = series.values[series.steps >= spike.end_step][:_NEIGHBOURS]
-    if not spike.recovered:
-        after = after[:0]
+    after = series.values[series.steps > spike.end_step][:_NEIGHBOURS]
     if len(before) + len(after) < _MIN_NEIGHBOURS:
         return True
     sigma = max(_noise(before), _noise(after))
@@ -87,7 +86,13 @@ def _stands_out(spike: Excursion, series: Series) -> bool:
         return spike.height > settings.sigmas * sigma
     least = max(settings.few_relative * abs(spike.peak - spike.height), settings.few_nats)
     sigmas = _SINGLE_SIGMAS if len(series) >= _MANY_POINTS else _FEW_SINGLE_SIGMAS
-    return spike.height > max(sigmas * sigma, least)
+    usual = max(_usual_rise(before), _usual_rise(after))
+    return spike.height > max(sigmas * sigma, _USUAL_RISES * usual, least)
+
+
+def _usual_rise(values: NDArray[np.float64]) -> float:
+    """A rise that one in ten steps makes: batches of two kinds jump without being noisy."""
+    return float(np.quantile(np.diff(values), 0.9)) if len(values) > 1 else 0.0
 
 
 def _num_raised(spike: Excursion, series: Series, before: NDArray[np.float64], sigma: float) -> int:
@@ -104,11 +109,18 @@ def _noise(values: NDArray[np.float64]) -> float:
     return min(difference_sigma(values), rising_sigma(values))
 
 
-def _overlaps(spike: Finding, others: Sequence[Finding], series: Series) -> bool:
-    """Whether another spike lies in the same stretch, as coarsely as the series can tell."""
-    earlier = series.steps[series.steps < spike.start_step]
-    first = int(earlier[-1]) if len(earlier) else spike.start_step
-    return any(other.start_step <= spike.end_step and other.end_step >= first for other in others)
+def _may_be_one(first: Excursion, second: Excursion) -> bool:
+    """Whether two spikes lie in the same stretch, as coarsely as their series can tell.
+
+    Each may have begun right after the value before it, and ended right before the one after.
+    """
+    return first.previous_step < _ended_before(second) and second.previous_step < _ended_before(
+        first
+    )
+
+
+def _ended_before(spike: Excursion) -> float:
+    return math.inf if spike.recovered_step is None else spike.recovered_step
 
 
 def _lasting_spike(curve: Curve, watched: _Watched) -> Finding | None:

@@ -50,6 +50,16 @@ def test_a_single_point_far_above_everything_is_a_spike() -> None:
     assert only(find_instability(curve(range(60), loss)), "spike").start_step == 30
 
 
+def test_batches_of_two_kinds_jump_without_a_spike() -> None:
+    loss = noisy([1.4] * 60, 0.015, seed=4)
+    for hard in (3, 9, 14, 22, 26, 31, 38, 40, 47, 55):
+        loss[hard] += 0.4
+
+    assert find_instability(curve(range(60), loss)) == []
+    loss[30] += 1.2
+    assert only(find_instability(curve(range(60), loss)), "spike").start_step == 30
+
+
 def test_noise_on_both_sides_excuses_a_jump_at_the_start_of_a_log() -> None:
     batches = [1.21, 1.18, 1.09, 1.96, 0.62, 0.93, 2.42, 1.02, 0.65, 1.12, 0.28]
 
@@ -71,6 +81,22 @@ def test_a_spike_that_both_losses_saw_is_one_spike() -> None:
     loss = [5.0, 4.0, 3.5, 3.3, 6.0, 3.3, 3.2, 3.1]
 
     assert len(find_instability(curve(range(8), loss, [x + 0.1 for x in loss]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("high", "evaluated_high", "num_spikes"),
+    [
+        pytest.param([9, 10], [12], 1, id="one between the evaluations sees it alone"),
+        pytest.param([12], [9], 2, id="an evaluation between was low"),
+    ],
+)
+def test_spikes_of_losses_logged_at_other_steps_are_one_if_they_can_be(
+    high: list[int], evaluated_high: list[int], num_spikes: int
+) -> None:
+    train = [7.0 if step in high else 4.0 for step in range(24)]
+    val = [7.0 if step in evaluated_high else 4.0 if step % 3 == 0 else NAN for step in range(24)]
+
+    assert len(find_instability(curve(range(24), train, val))) == num_spikes
 
 
 @pytest.mark.parametrize(
