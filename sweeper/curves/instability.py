@@ -76,8 +76,9 @@ def _stands_out(spike: Excursion, series: Series) -> bool:
     A single high point among many is a hard batch: it takes more to be a spike
     than points that stay up, because it did no harm to the weights.
     """
-    before = series.values[series.steps < spike.start_step][-_NEIGHBOURS:]
-    after = series.values[series.steps > spike.end_step][:_NEIGHBOURS]
+    earlier = series.values[series.steps < spike.start_step][-_MANY_POINTS:]
+    later = series.values[series.steps > spike.end_step][:_MANY_POINTS]
+    before, after = earlier[-_NEIGHBOURS:], later[:_NEIGHBOURS]
     if len(before) + len(after) < _MIN_NEIGHBOURS:
         return True
     sigma = max(_noise(before), _noise(after))
@@ -86,13 +87,9 @@ def _stands_out(spike: Excursion, series: Series) -> bool:
         return spike.height > settings.sigmas * sigma
     least = max(settings.few_relative * abs(spike.peak - spike.height), settings.few_nats)
     sigmas = _SINGLE_SIGMAS if len(series) >= _MANY_POINTS else _FEW_SINGLE_SIGMAS
-    usual = max(_usual_rise(before), _usual_rise(after))
+    # What one step in ten rises by: batches of two kinds jump without being noisy.
+    usual = float(np.quantile(np.concatenate([np.diff(earlier), np.diff(later)]), 0.9))
     return spike.height > max(sigmas * sigma, _USUAL_RISES * usual, least)
-
-
-def _usual_rise(values: NDArray[np.float64]) -> float:
-    """A rise that one in ten steps makes: batches of two kinds jump without being noisy."""
-    return float(np.quantile(np.diff(values), 0.9)) if len(values) > 1 else 0.0
 
 
 def _num_raised(spike: Excursion, series: Series, before: NDArray[np.float64], sigma: float) -> int:

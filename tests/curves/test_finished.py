@@ -87,14 +87,14 @@ def test_a_spike_that_both_losses_saw_is_one_spike() -> None:
     ("high", "evaluated_high", "num_spikes"),
     [
         pytest.param([9, 10], [12], 1, id="one between the evaluations sees it alone"),
-        pytest.param([12], [9], 2, id="an evaluation between was low"),
+        pytest.param([13], [9], 2, id="both were low in between"),
     ],
 )
 def test_spikes_of_losses_logged_at_other_steps_are_one_if_they_can_be(
     high: list[int], evaluated_high: list[int], num_spikes: int
 ) -> None:
     train = [7.0 if step in high else 4.0 for step in range(24)]
-    val = [7.0 if step in evaluated_high else 4.0 if step % 3 == 0 else NAN for step in range(24)]
+    val = [7.0 if step in evaluated_high else 4.0 if step % 3 == 0 else None for step in range(24)]
 
     assert len(find_instability(curve(range(24), train, val))) == num_spikes
 
