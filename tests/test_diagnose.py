@@ -247,7 +247,7 @@ def test_it_imports_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> Non
 def test_a_pipe_is_followed_to_its_end_with_a_line_for_what_happened(tmp_path: Path) -> None:
     done = call("--follow", "--strict", cwd=tmp_path, stdin=LOG.read_text(encoding="utf-8"))
     assert done.returncode == 1
-    assert "step 2500  found    spike at steps 2000 to" in done.stdout
+    assert "step 2500  found    spike at step 2000, recovered" in done.stdout
     assert "Likely causes" in done.stdout
     assert done.stderr == ""
 

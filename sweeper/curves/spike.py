@@ -62,7 +62,11 @@ class Excursion:
         level: Median of the values before it, which it was judged by.
         previous_step: Step of the value just before it.
         previous: That value.
+        end_step: Step of the last value above the level, so far.
+        end_tokens: Tokens seen by then.
+        current: The newest value: the last above the level or, once it is over, the first back.
         num_points: Values above the level, so far.
+        recovered_step: Step of the first value that is back; None while there is none.
     """
 
     start_step: int
@@ -78,7 +82,12 @@ class Excursion:
     end_tokens: int
     current: float
     num_points: int = 1
-    recovered: bool = False
+    recovered_step: int | None = None
+
+    @property
+    def recovered(self) -> bool:
+        """Whether the series came back."""
+        return self.recovered_step is not None
 
     @property
     def height(self) -> float:
@@ -202,20 +211,21 @@ class SpikeDetector:
         return max(threshold, chosen.sigmas * sigma), sigma
 
     def _follow(self, spike: Excursion, step: int, tokens: int, value: float) -> None:
-        spike.end_step, spike.end_tokens, spike.current = step, tokens, value
+        spike.current = value
         near = max(
             self._settings.recovered_sigmas * spike.sigma,
             self._settings.recovered_share * spike.height,
             min(0.25 * spike.height, spike.threshold),
         )
         if value <= spike.level + near:
-            spike.recovered = True
+            spike.recovered_step = step
             self._past.append(spike)
             self._open = None
             self._num_calm = 0
             self._take(value)
             return
         spike.num_points += 1
+        spike.end_step, spike.end_tokens = step, tokens
         if value > spike.peak:
             spike.peak, spike.peak_step = value, step
 
@@ -228,6 +238,7 @@ class SpikeDetector:
         start = self._starting_loss if self._starting_loss is not None else spike.level
         place = "above" if spike.peak > start else "below"
         noise = f" ({spike.height / spike.sigma:.0f} sigma)" if spike.sigma > 0 else ""
+        back = {} if spike.recovered_step is None else {"recovered_step": spike.recovered_step}
         return Finding(
             kind=FindingKind.SPIKE,
             start_step=spike.start_step,
@@ -250,6 +261,7 @@ class SpikeDetector:
                 "starting_loss": start,
                 "num_points": spike.num_points,
                 "last": spike.current,
+                **back,
             },
         )
 

@@ -120,12 +120,11 @@ def _train_limit(val: Series, train: Series, settings: StagnationSettings) -> fl
 
 
 def _usable(curve: Curve, name: str, since_step: int, spikes: Sequence[Finding]) -> Series:
-    """The points after the warmup and outside spikes (the last point of one is back down)."""
+    """The points after the warmup and outside spikes."""
     series = Series.of(curve, name)
     keep = series.steps >= since_step
     for spike in spikes:
-        keep &= ~((series.steps >= spike.start_step) & (series.steps < spike.end_step))
-        keep &= series.steps != spike.numbers.get("peak_step", -1)
+        keep &= (series.steps < spike.start_step) | (series.steps > spike.end_step)
     return series.where(keep)
 
 

@@ -109,9 +109,19 @@ def rises_in(losses: Losses, finding: Finding) -> tuple[Rise, ...]:
     return tuple(rise for rise in found if rise is not None)
 
 
+def inside_of(series: Series, finding: Finding) -> Series:
+    """The points of a series in a finding.
+
+    A series that was logged at other steps than the one that rose may show it still after the
+    last high step of that one, up to the first that is back.
+    """
+    back = finding.numbers.get("recovered_step", finding.end_step + 1)
+    return series.between(finding.start_step, back - 1)
+
+
 def _rise(name: str, series: Series, finding: Finding) -> Rise | None:
     before = series.between(-np.inf, finding.start_step - 1)
-    inside = series.between(finding.start_step, finding.end_step)
+    inside = inside_of(series, finding)
     if not len(before) or not len(inside):
         return None
     highest = int(np.argmax(inside.values))
@@ -121,9 +131,8 @@ def _rise(name: str, series: Series, finding: Finding) -> Rise | None:
     if peak <= base:
         return None
     elevated = inside.steps[inside.values >= (base + peak) / 2]
-    # The detector's last point of a spike is the first that is back down.
-    back = max(finding.end_step, elevated[-1] + 1) if finding.recovered else elevated[-1] + 1
-    later = series.between(back, np.inf)
+    end = inside.steps[-1] if finding.recovered else elevated[-1]
+    later = series.between(end + 1, np.inf)
     return Rise(
         series=name,
         level=level,

@@ -71,7 +71,7 @@ def _ruin(finding: Finding, losses: Losses) -> _Ruin:
         )
     seen = rises_in(losses, finding)
     if not seen:
-        return _Ruin(finding.start_step, finding.end_step - 1, f"inside the {where}")
+        return _Ruin(finding.start_step, finding.end_step, f"inside the {where}")
     last = max(max(rise.elevated_steps[-1], (rise.after_step or 1) - 1) for rise in seen)
     rise = max(seen, key=lambda rise: rise.height)
     numbers = f"{phrases.loss(rise.peak)} against {phrases.loss(rise.before)} before it"

@@ -69,7 +69,7 @@ def _improvement_after(losses: Losses, damage: Finding) -> str:
     """How far below its old best the run got after a spike; empty where it did not."""
     for name in ("val_loss", "train_loss"):
         before = losses[name].between(-1, damage.start_step - 1).values
-        after = losses[name].between(damage.end_step, math.inf)
+        after = losses[name].between(damage.end_step + 1, math.inf)
         if not len(before) or not len(after):
             continue
         lowest = int(after.values.argmin())

@@ -114,6 +114,4 @@ def span(start: int, end: int) -> str:
 
 def finding_words(finding: Finding) -> str:
     """A finding in a phrase: what and where."""
-    is_point = finding.kind is FindingKind.SPIKE  # its end is the point that is back down
-    end = finding.start_step if is_point else finding.end_step
-    return f"{KIND_WORDS[finding.kind]} at {span(finding.start_step, end)}"
+    return f"{KIND_WORDS[finding.kind]} at {span(finding.start_step, finding.end_step)}"

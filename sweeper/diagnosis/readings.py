@@ -17,6 +17,7 @@ from sweeper.diagnosis.excursion import (
     SERIES,
     SERIES_WORDS,
     Rise,
+    inside_of,
     main_rises,
     rises,
 )
@@ -144,8 +145,7 @@ class Witness:
 def witness(curve: Curve, finding: Finding, series: str) -> Witness | None:
     """One series in an event; None where it was not logged before or inside it."""
     values = Series.of(curve, series)
-    inside = values.between(finding.start_step, finding.end_step)
-    if not len(inside) or values.steps[0] >= finding.start_step:
+    if not len(inside_of(values, finding)) or values.steps[0] >= finding.start_step:
         return None
     found = {rise.series: rise for rise in rises(curve, finding)}
     return Witness(SERIES_WORDS[series], found.get(series))

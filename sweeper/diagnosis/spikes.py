@@ -52,7 +52,7 @@ def analyse_spike(finding: Finding, losses: Losses) -> SpikeAnalysis:
         start_step=finding.start_step,
         previous_step=previous,
         peak_step=main.peak_step,
-        end_step=max(main.elevated_steps[-1], finding.start_step),
+        end_step=finding.end_step,
         sentences=tuple(sentence for sentence in sentences if sentence),
     )
 

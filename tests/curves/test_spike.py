@@ -30,6 +30,7 @@ def test_the_recorded_run_has_one_spike_above_its_start_that_recovered() -> None
 
     assert (spike.kind, spike.start_step, spike.recovered) == (FindingKind.SPIKE, 2000, True)
     assert spike.severity == pytest.approx(9.585 - 6.651)
+    assert (spike.end_step, spike.numbers["recovered_step"]) == (2000, 2500)
     assert "above the starting loss 9.2270" in spike.evidence
     assert detector.open is None
 
@@ -97,6 +98,14 @@ def test_a_spike_that_stays_up_stays_open() -> None:
     assert (detector.open.peak, detector.open.current) == (8.0, 7.5)
     (spike,) = detector.findings()
     assert (spike.recovered, spike.start_step, spike.end_step) == (False, 20, 70)
+    assert "recovered_step" not in spike.numbers
+
+
+def test_a_spike_ends_with_its_last_high_step() -> None:
+    (spike,) = spikes([5.0] * 20 + [8.0, 9.0, 6.0] + [5.0] * 3)
+
+    assert (spike.start_step, spike.end_step, spike.numbers["num_points"]) == (20, 22, 3)
+    assert (spike.numbers["recovered_step"], spike.numbers["last"]) == (23, 5.0)
 
 
 def test_a_spike_does_not_raise_the_level_that_the_next_is_judged_by() -> None:

@@ -107,7 +107,7 @@ def finding(
 def spike(
     start: int, end: int | None = None, *, recovered: bool = True, severity: float = 1.0
 ) -> Finding:
-    """A spike; `end` is the first point that is back down."""
+    """A spike; `end` is the last point that is still high."""
     return finding(FindingKind.SPIKE, start, end, severity=severity, recovered=recovered)
 
 

@@ -41,7 +41,7 @@ def test_a_noisy_last_point_before_does_not_make_a_rise_smaller() -> None:
 def test_only_points_in_the_upper_half_are_elevated() -> None:
     losses = [3.0, 3.0, 3.0, 5.0, 9.0, 7.0, 4.0, 3.1, 3.0]
 
-    (rise,) = rises(Curve(points(losses)), spike(3, 7))
+    (rise,) = rises(Curve(points(losses)), spike(3, 6))
 
     assert rise.elevated_steps == (4, 5)
     assert (rise.after_step, rise.after) == (7, 3.1)
@@ -51,6 +51,17 @@ def test_where_the_finding_ends_at_its_peak_the_next_point_is_the_one_after() ->
     (rise,) = rises(Curve(points([3.0, 3.0, 9.0, 3.5])), spike(2, 2))
 
     assert (rise.after_step, rise.after) == (3, 3.5)
+
+
+def test_a_series_logged_at_other_steps_may_show_it_after_the_last_high_step() -> None:
+    train = [None if step == 5 else 9.0 if step == 4 else 3.0 for step in range(8)]
+    val = [9.0 if step == 5 else 3.0 if step in (1, 7) else None for step in range(8)]
+    seen = finding(FindingKind.SPIKE, 4, recovered=True, recovered_step=6)
+
+    of_train, of_val = rises(Curve(points(train, val)), seen)
+
+    assert (of_train.peak_step, of_train.after_step) == (4, 6)
+    assert (of_val.peak_step, of_val.elevated_steps, of_val.after_step) == (5, (5,), 7)
 
 
 def test_what_ends_in_a_spike_has_nothing_after_it() -> None:
@@ -83,7 +94,7 @@ def test_a_late_log_shows_no_start() -> None:
 
 def test_a_spike_and_the_divergence_that_it_began_are_one() -> None:
     lasting = finding(FindingKind.DIVERGENCE, 5, 9, recovered=False)
-    healed, fatal = spike(2, 3), spike(5, 9, recovered=False)
+    healed, fatal = spike(2), spike(5, 9, recovered=False)
     case = case_of(points([3.0] * 10), [healed, fatal, lasting])
 
     assert main_rises(case) == (healed, lasting)

@@ -78,7 +78,7 @@ def test_an_evaluation_that_stands_still_tells_nothing() -> None:
 
 
 def test_a_spike_is_no_part_of_the_trend() -> None:
-    case = case_of(points([5.0, 4.0, 9.0, 3.0], [5.1, 4.2, 9.9, 3.3]), [spike(2, 3)])
+    case = case_of(points([5.0, 4.0, 9.0, 3.0], [5.1, 4.2, 9.9, 3.3]), [spike(2)])
 
     assert "2 rows after the start: too few for a trend." in reading(case)
 

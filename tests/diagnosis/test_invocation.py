@@ -18,8 +18,8 @@ from tests.diagnosis.fakes import case_of, config_of, finding, points, recorded_
     ("found", "horizon"),
     [
         ((), 50),
-        ((spike(10, 12),), 50),
-        ((spike(80, 90),), 90),
+        ((spike(10, 11),), 50),
+        ((spike(80, 89),), 90),
         ((finding(FindingKind.PLATEAU, 40, 100),), 70),
         ((finding(FindingKind.DIVERGENCE, 60, 100, recovered=False),), 100),
         ((finding(FindingKind.PLATEAU, 0, 10_000),), 100),

@@ -71,14 +71,14 @@ def test_everything_after_a_damage_that_stayed_is_to_be_ignored() -> None:
 
 
 def test_the_way_back_from_a_spike_is_part_of_it() -> None:
-    case = case_of(points([3.0, 3.0, 9.0, 5.0, 3.0]), [spike(2, 4)], checkpoint_steps=[(3, "3.pt")])
+    case = case_of(points([3.0, 3.0, 9.0, 5.0, 3.0]), [spike(2, 3)], checkpoint_steps=[(3, "3.pt")])
 
     assert not judged(case)[3].keep
 
 
 def test_better_validation_after_a_spike_that_healed() -> None:
     losses = [5.0, 4.0, 9.0, 4.0, 3.0]
-    case = case_of(points(losses, losses), [spike(2, 3)], checkpoint_steps=[(1, ""), (4, "")])
+    case = case_of(points(losses, losses), [spike(2)], checkpoint_steps=[(1, ""), (4, "")])
 
     advice = judged(case)
 

@@ -27,7 +27,7 @@ def test_a_healthy_run_needs_no_going_back() -> None:
 
 
 def test_a_spike_that_healed_and_was_outgrown_needs_no_going_back() -> None:
-    case = case_of(points([5.0, 4.0, 9.0, 4.1, 3.0, 2.0]), [spike(2, 3)])
+    case = case_of(points([5.0, 4.0, 9.0, 4.1, 3.0, 2.0]), [spike(2)])
 
     good = find_last_good(case)
 
@@ -40,7 +40,7 @@ def test_a_spike_that_healed_and_was_outgrown_needs_no_going_back() -> None:
 
 def test_the_first_damage_that_stayed_goes_before_an_earlier_spike_that_healed() -> None:
     lasting = finding(FindingKind.DIVERGENCE, 5, 7, recovered=False)
-    case = case_of(points([5.0, 4.0, 9.0, 4.0, 3.0, 8.0, 8.0, 9.0]), [spike(2, 3), lasting])
+    case = case_of(points([5.0, 4.0, 9.0, 4.0, 3.0, 8.0, 8.0, 9.0]), [spike(2), lasting])
 
     assert first_damage(case) is lasting
     assert find_last_good(case).step == 4

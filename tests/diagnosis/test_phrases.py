@@ -94,7 +94,8 @@ def test_lists_are_joined_as_in_speech(parts: str, text: str) -> None:
     assert phrases.joined(list(parts)) == text
 
 
-def test_a_spike_is_named_by_its_first_step_and_a_plateau_by_both() -> None:
-    assert phrases.finding_words(spike(2000, 2500)) == "spike at step 2,000"
+def test_a_finding_is_named_by_its_first_and_last_step() -> None:
+    assert phrases.finding_words(spike(2000)) == "spike at step 2,000"
+    assert phrases.finding_words(spike(2000, 2500)) == "spike at steps 2,000 to 2,500"
     flat = finding(FindingKind.PLATEAU, 1000, 2500)
     assert phrases.finding_words(flat) == "plateau at steps 1,000 to 2,500"

@@ -68,7 +68,7 @@ def test_advice_of_a_cause_is_not_given_twice() -> None:
 def test_what_was_logged_need_not_be_asked_for() -> None:
     rows = points([5.0, 4.0, 3.0, 9.0, 3.0], [5.0, 4.0, 3.0, 9.0, 3.0], grad_norm=[1.0] * 5)
 
-    assert recommend(case_of(rows, [spike(3, 4)]), ()) == ()
+    assert recommend(case_of(rows, [spike(3)]), ()) == ()
 
 
 def test_without_validation_some_should_be_held_out() -> None:

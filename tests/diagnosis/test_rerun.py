@@ -55,7 +55,7 @@ def test_a_fix_that_is_no_hyperparameter_is_tested_by_the_run_itself(
 
 def test_the_first_damage_that_stayed_is_asked_about() -> None:
     lasting = finding(FindingKind.DIVERGENCE, 5, 6, recovered=False)
-    case = case_of(points([5.0, 4.0, 9.0, 4.0, 3.0, 8.0, 8.0]), [spike(2, 3), lasting])
+    case = case_of(points([5.0, 4.0, 9.0, 4.0, 3.0, 8.0, 8.0]), [spike(2), lasting])
 
     test = repeat_run(case, "make train")
 

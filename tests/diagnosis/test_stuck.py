@@ -67,6 +67,6 @@ def test_weights_that_do_not_update_are_a_stall_too() -> None:
 
 
 def test_a_run_that_is_not_stuck_needs_no_explanation() -> None:
-    case = case_of(points([5.0, 4.0, 9.0, 3.0]), [spike(2, 3)])
+    case = case_of(points([5.0, 4.0, 9.0, 3.0]), [spike(2)])
 
     assert explain_stall(case, (cause(explains_stall=True),)) == ()

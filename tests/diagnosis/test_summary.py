@@ -72,7 +72,7 @@ def test_without_a_supported_cause_none_is_named() -> None:
             spike(2, 3, recovered=False),
             "It jumped by 6.00 nats at step 2, above the starting loss, and did not come back.",
         ),
-        ([5.0, 3.0, 4.0, 3.0], spike(2, 3), "It jumped by 1.00 nats at step 2 and came back."),
+        ([5.0, 3.0, 4.0, 3.0], spike(2), "It jumped by 1.00 nats at step 2 and came back."),
         (
             [5.0, 3.0, 9.0, 9.0],
             finding(FindingKind.DIVERGENCE, 2, 3, recovered=False),
@@ -98,7 +98,7 @@ def test_a_divergence_and_the_spike_that_it_began_with_are_one_event() -> None:
 
 def test_many_events_are_counted() -> None:
     losses = [5.0, *[3.0, 4.0] * 10]
-    many = [spike(2 * n, 2 * n + 1, severity=float(n)) for n in range(1, 11)]
+    many = [spike(2 * n, severity=float(n)) for n in range(1, 11)]
 
     sentences = summarise(case_of(points(losses), many), (cause(),), FIRST)
 

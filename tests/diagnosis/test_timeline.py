@@ -56,7 +56,7 @@ def test_a_long_log_shows_its_events_among_evenly_chosen_rows() -> None:
     losses = (3 + 3 * np.exp(-np.arange(5000) / 500)).tolist()
     losses[3210] += 2.0
     losses[3211] += 1.2
-    case = case_of(points(losses), [spike(3210, 3212, severity=2.0)])
+    case = case_of(points(losses), [spike(3210, 3211, severity=2.0)])
 
     rows = build_timeline(case)
     steps = [row.step for row in rows]
@@ -103,7 +103,7 @@ def test_what_wiggles_within_its_noise_is_flat() -> None:
 
 def test_a_step_on_the_way_back_is_not_called_recovered() -> None:
     losses = [3.0, 3.0, 3.0, 9.0, 5.0, 3.1, 3.0]
-    case = case_of(points(losses), [spike(3, 5, severity=6.0)])
+    case = case_of(points(losses), [spike(3, 4, severity=6.0)])
 
     statuses = [row.status for row in build_timeline(case)]
 

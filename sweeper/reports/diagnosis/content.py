@@ -47,6 +47,6 @@ def _summary(diagnosis: Diagnosis) -> tuple[Block, ...]:
 
 
 def _caption(diagnosis: Diagnosis) -> str:
-    found = [phrases.finding_words(finding) for finding in phrases.shown_findings(diagnosis)]
+    found = [phrases.finding_words(finding) for finding in diagnosis.case.findings]
     marks = f", with marks: {'; '.join(found)}" if found else "; nothing was found to mark"
     return f"Loss over steps{marks}."

@@ -34,7 +34,7 @@ def figure_diagnosis(diagnosis: Diagnosis) -> Figure:
     losses = {name: series_of(curve, name) for name, *_ in _LOSSES}
     if not any(len(series) for series in losses.values()):
         return canvas.empty_figure("The log holds no loss.")
-    findings = phrases.shown_findings(diagnosis)
+    findings = diagnosis.case.findings
     steps = [point.step for point in curve]
     panels = panels_of(diagnosis)
     heights = [_LANE_IN * max(len(kinds_of(findings)), 1), _LOSS_IN, *[_SMALL_IN] * len(panels)]

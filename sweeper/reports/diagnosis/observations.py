@@ -36,7 +36,7 @@ def findings_table(diagnosis: Diagnosis) -> tuple[Block, ...]:
                 words.clean(finding.evidence),
             )
         )
-        for finding in phrases.shown_findings(diagnosis)
+        for finding in diagnosis.case.findings
     )
     return (Table(headings, rows),)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import PurePath
 
 from sweeper.curves import Finding, FindingKind
@@ -26,20 +25,6 @@ def source_words(diagnosis: Diagnosis) -> str:
     log = diagnosis.case.log
     name = words.clean(log.source, 120)
     return f"{name}, run {words.clean(log.run, 60)}" if log.run else name
-
-
-def shown_findings(diagnosis: Diagnosis) -> tuple[Finding, ...]:
-    """The findings, each spike up to its last step that is still high.
-
-    The detector, which looks at points one by one, ends a spike at the first that is back down.
-    """
-    ends = {spike.start_step: spike.end_step for spike in diagnosis.spikes}
-    return tuple(
-        replace(finding, end_step=ends.get(finding.start_step, finding.end_step))
-        if finding.kind is FindingKind.SPIKE
-        else finding
-        for finding in diagnosis.case.findings
-    )
 
 
 def kind_words(kind: FindingKind) -> str:

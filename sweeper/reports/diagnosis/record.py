@@ -11,7 +11,6 @@ from enum import Enum
 from sweeper.curves import Finding
 from sweeper.diagnosis.cause import Cause
 from sweeper.diagnosis.diagnosis import Diagnosis, Recommendation
-from sweeper.reports.diagnosis.phrases import shown_findings
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> str:
@@ -41,7 +40,7 @@ def diagnosis_record(diagnosis: Diagnosis) -> dict[str, object]:
         "evidence": sorted(case.evidence),
         "is_trial": case.is_trial,
         "summary": diagnosis.summary,
-        "findings": [finding_record(finding) for finding in shown_findings(diagnosis)],
+        "findings": [finding_record(finding) for finding in diagnosis.case.findings],
         "causes": [_cause(cause) for cause in diagnosis.causes],
         "recommendations": [_recommendation(item) for item in diagnosis.recommendations],
         "last_good_step": diagnosis.last_good_step,

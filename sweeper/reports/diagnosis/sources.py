@@ -279,8 +279,7 @@ def _config(config: RunConfig) -> tuple[Block, ...]:
 def numbers(diagnosis: Diagnosis) -> tuple[Block, ...]:
     """Every number behind a finding or a cause, by name."""
     of_findings = [
-        (phrases.finding_words(finding), finding.numbers)
-        for finding in phrases.shown_findings(diagnosis)
+        (phrases.finding_words(finding), finding.numbers) for finding in diagnosis.case.findings
     ]
     of_causes = [(cause.id, cause.decision.numbers) for cause in diagnosis.causes]
     rows = tuple(

@@ -51,7 +51,7 @@ def screen(diagnosis: Diagnosis, made: Sequence[Path] = ()) -> RenderableType:
     """
     parts: list[RenderableType] = [*_head(diagnosis)]
     if diagnosis.case.findings:
-        parts.append(_findings(phrases.shown_findings(diagnosis)))
+        parts.append(_findings(diagnosis.case.findings))
     if diagnosis.causes:
         parts += _causes(diagnosis.causes)
     if diagnosis.recommendations:

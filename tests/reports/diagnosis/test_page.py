@@ -194,13 +194,6 @@ def test_no_text_breaks_the_page(text: str) -> None:
     assert set(page.tags) == set(calm.tags)
 
 
-def test_a_spike_is_shown_up_to_its_last_high_step() -> None:
-    calm = fakes.full()
-    long = replace(fakes.FINDINGS[0], end_step=500)  # where the detector saw it come back
-    diagnosis = replace(calm, case=replace(calm.case, findings=(long, *fakes.FINDINGS[1:])))
-    assert markdown(diagnosis) == markdown(calm)
-
-
 def test_advice_that_answers_to_no_cause_claims_no_confidence() -> None:
     general = replace(fakes.RECOMMENDATIONS[0], causes=(), confidence=0.0)
     text = markdown(replace(fakes.full(), recommendations=(general,)))
