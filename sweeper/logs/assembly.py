@@ -4,24 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import repeat
+from itertools import groupby, repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sweeper.curves import Curve, Point
 from sweeper.errors import LogError
-from sweeper.logs.cells import Numbers, read_numbers, read_steps
-from sweeper.logs.lines import COUNTED
+from sweeper.logs.cells import COUNTED_ON, Numbers, read_numbers, read_steps
 from sweeper.logs.log import ColumnUse, Log, LogOptions
+from sweeper.logs.names import meaning_of, normal_name
 from sweeper.logs.order import Order, find_order
+from sweeper.logs.records import COUNTED
 from sweeper.logs.roles import Role, assign_roles, check_options
 from sweeper.logs.runs import split_runs
 from sweeper.logs.table import Table
 from sweeper.logs.timing import Timing, read_timing
+from sweeper.logs.values import Cell
 
 LOSSES = ("train_loss", "val_loss")
 _PLAIN = (*LOSSES, "learning_rate", "grad_norm", "loss_scale", "epoch")
+_TOTALS = ("total_steps", "max_steps")
 _MAX_LISTED = 3
 
 
@@ -51,13 +54,15 @@ def build_log(source: str, table: Table, options: LogOptions) -> Log:
     check_options(options)
     split = split_runs(source, table, options)
     table = split.table
-    counts = {name: _num_filled(cells) for name, cells in table.columns.items() if name != COUNTED}
+    counts = {
+        name: _num_filled(name, cells) for name, cells in table.columns.items() if name != COUNTED
+    }
     roles = assign_roles(source, counts, options)
     if not any(role in roles for role in LOSSES):
         raise LogError(no_loss_message(source, table, list(counts)))
     table, steps, notes = read_steps(source, table, roles)
     draft = _Draft(source, table, roles, steps, {}, [*table.notes, *notes])
-    read_numbers(source, table, roles, options, draft.numbers)
+    draft.notes += read_numbers(source, table, roles, options, draft.numbers)
     log = _finish(draft, options if not split.runs else replace(options, run=None), counts)
     return replace(log, runs=split.runs, run=split.run) if split.runs else log
 
@@ -93,8 +98,24 @@ def _finish(draft: _Draft, options: LogOptions, counts: Mapping[str, int]) -> Lo
         restart_steps=restart_steps,
         runs=names if len(names) > 1 else (),
         run=names[chosen] if len(names) > 1 else "",
-        settings=draft.table.settings,
+        settings=_settings(draft, order),
     )
+
+
+def _settings(draft: _Draft, order: Order) -> Mapping[str, object]:
+    """What the log prints, and the number of steps to which it counts.
+
+    That number is an epoch's where steps begin anew.
+    """
+    total = draft.table.total_steps
+    column = next((name for name in draft.table.columns if normal_name(name) in _TOTALS), None)
+    if column is not None:
+        cell = str(draft.table.columns[column][-1])
+        total = int(cell) if cell.isdecimal() else 0
+    begins_anew = len(order.runs) > 1 or order.restarts[0] or COUNTED_ON in draft.notes
+    if not total or begins_anew or total < draft.steps.max():
+        return draft.table.settings
+    return {"total_steps": total, **draft.table.settings}
 
 
 def _losses(draft: _Draft) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -248,5 +269,10 @@ def _unused(count: int) -> str:
     return "not a name that is known" if count else "empty"
 
 
-def _num_filled(cells: Sequence[object]) -> int:
+def _num_filled(name: str, cells: Sequence[Cell]) -> int:
+    """How many values a column has; of validation losses, how often there was a new one."""
+    meaning = meaning_of(name)
+    if meaning is not None and meaning.role == "val_loss":
+        filled = [cell for cell in cells if cell not in ("", None)]
+        return sum(1 for _ in groupby(filled))
     return len(cells) - cells.count("") - cells.count(None)

@@ -10,14 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeper.errors import LogError
-from sweeper.logs.lines import COUNTED
 from sweeper.logs.log import LogOptions
+from sweeper.logs.placeholders import drop_placeholders
+from sweeper.logs.records import COUNTED
 from sweeper.logs.roles import Role
 from sweeper.logs.table import Table, pick_rows
 from sweeper.logs.values import ALLOWED, Cell, finds_decimal_commas, number, plain_numbers
 
 _COUNTS = ("step", "tokens")
+_EMPTY = (None, "")
 _TIMES = ("seconds", "step_seconds")
+COUNTED_ON = "the steps count anew in each epoch: they were counted on"
 NATS_PER_BIT = math.log(2)
 _MAX_LISTED = 3
 _LARGEST = 2**53  # whole numbers above are not exact
@@ -49,10 +52,7 @@ def read_steps(
         return _count_steps(table)
     cells = list(table.columns[found[0].name])
     for other in found[1:]:
-        cells = [
-            b if a is None or a == "" else a
-            for a, b in zip(cells, table.columns[other.name], strict=True)
-        ]
+        cells = _filled(cells, table.columns[other.name])
     commas = decimal_commas(table, roles)
     values = column_numbers(source, table, found[0].name, cells, commas=commas)
     if COUNTED in table.columns:  # an evaluation before the first step that the log names
@@ -74,21 +74,51 @@ def read_steps(
     return table, *_count_on(table, steps, roles.get("epoch", ()), notes)
 
 
+def _filled(cells: Sequence[Cell], others: Sequence[Cell]) -> list[Cell]:
+    """Steps, filled up from another column where they are missing.
+
+    Where the two count different things (optimizer steps and micro-batches, or calls of
+    `wandb.log`), the row belongs to the last step before it.
+    """
+    both = zip(cells, others, strict=True)
+    if all(a in _EMPTY or b in _EMPTY or a == b for a, b in both):
+        return [b if a in _EMPTY else a for a, b in zip(cells, others, strict=True)]
+    filled: list[Cell] = []
+    last: Cell = None
+    for cell in cells:
+        last = last if cell in _EMPTY else cell
+        filled.append(last)
+    return filled
+
+
 def _count_on(
     table: Table, steps: NDArray[np.float64], epoch: Sequence[Role], notes: list[str]
 ) -> tuple[NDArray[np.float64], list[str]]:
-    """Steps that count anew in each epoch, counted on: they fall only where the epoch rises."""
-    falls = np.flatnonzero(np.diff(steps) < 0) + 1
-    if not epoch or not len(falls):
+    """Steps that count anew in each epoch, counted on: they fall only where the epoch rises.
+
+    An epoch that has one row, the last of its steps, repeats the step of the epoch before.
+    """
+    gains = np.diff(steps)
+    if not epoch or not (gains <= 0).any():
         return steps, notes
-    epochs = [_float_or_nan(cell) for cell in table.columns[epoch[0].name]]
-    if not all(epochs[row] > epochs[row - 1] for row in falls):
+    epochs = _last_known(table.columns[epoch[0].name])
+    rises = np.diff(epochs)
+    falls = np.flatnonzero((gains < 0) | ((gains == 0) & (rises >= 1))) + 1
+    if not len(falls) or not (rises[falls - 1] > 0).all():
+        return steps, notes
+    if not (gains < 0).any() and gains.any():
         return steps, notes
     offsets = np.zeros(len(steps))
     for row in falls:
         offsets[row:] += steps[row - 1]
-    note = "the steps count anew in each epoch: they were counted on"
-    return steps + offsets, [*notes, note]
+    return steps + offsets, [*notes, COUNTED_ON]
+
+
+def _last_known(cells: Sequence[Cell]) -> NDArray[np.float64]:
+    """The numbers of a column; the one before where a row has none."""
+    values = np.array([_float_or_nan(cell) for cell in cells], dtype=np.float64)
+    known = np.where(np.isfinite(values), np.arange(len(values)), 0)
+    return np.asarray(values[np.maximum.accumulate(known)])
 
 
 def _float_or_nan(cell: Cell) -> float:
@@ -123,8 +153,11 @@ def read_numbers(
     roles: Mapping[str, tuple[Role, ...]],
     options: LogOptions,
     into: dict[str, Numbers],
-) -> None:
+) -> list[str]:
     """Read the chosen column of every role that is no step and no time.
+
+    Returns:
+        Notes on what was odd.
 
     Raises:
         LogError: A cell is no number.
@@ -140,6 +173,9 @@ def read_numbers(
         if role == "tokens":
             _check_tokens(source, table, found[0].name, values)
         into[role] = Numbers(values)
+    changed, notes = drop_placeholders({role: each.values for role, each in into.items()})
+    into.update((role, Numbers(values)) for role, values in changed.items())
+    return notes
 
 
 def _check_tokens(source: str, table: Table, name: str, values: Sequence[float | None]) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from sweeper.errors import LogError
+from sweeper.logs.long_table import is_long_name
 from sweeper.logs.names import meaning_of, normal_name
 from sweeper.logs.runs import metric_name
 from sweeper.logs.table import Table
@@ -17,12 +18,17 @@ _DELIMITERS = (",", "\t", ";", "|")
 ALIGNED = "  "
 _GAP = re.compile(r"[ \t]{2,}|\t")
 _RULE = set("|:-+ \t\r")
+_HEAD = 65_536  # characters
+_OF_A_NUMBER = set("+-.0123456789")
+_FEW = 0.05  # of the rows may have cells too many: damage
+_MAX_LISTED = 3
 _NAMES = {",": "CSV", "\t": "TSV", ";": "CSV with semicolons", "|": "table with bars"}
 
 
 def find_delimiter(text: str) -> str | None:
     """The delimiter of a table with a header; None where the text is no such table."""
-    header = next((line for line in text[:65536].split("\n") if line.strip()), "")
+    text = without_comments(text[:_HEAD])
+    header = next((line for line in text.split("\n") if line.strip()), "")
     best, most = None, 0
     for delimiter in _DELIMITERS:
         names = _split(header, delimiter)
@@ -38,20 +44,43 @@ def find_delimiter(text: str) -> str | None:
 
 def _is_aligned(text: str) -> bool:
     """Whether columns are parted by two or more spaces, as a printed table's are."""
-    lines = [line.strip() for line in text[:65536].split("\n")[:20] if line.strip()]
+    lines = [line.strip() for line in text.split("\n")[:20] if line.strip()]
     widths = {len(_GAP.split(line)) for line in lines}
     names = _GAP.split(lines[0]) if lines else []
-    return len(lines) > 1 and len(widths) == 1 and len(names) > 1 and all(map(_is_known, names))
+    num_known = sum(map(_is_known, names))
+    return len(lines) > 1 and len(widths) == 1 and num_known > 1 and num_known * 2 >= len(names)
 
 
 def _is_known(name: str) -> bool:
-    return meaning_of(metric_name(name)) is not None or normal_name(name) in ("key", "run_id")
+    return (
+        meaning_of(metric_name(name)) is not None
+        or is_long_name(name)
+        or normal_name(name) == "run_id"
+    )
 
 
 def _is_table(text: str, delimiter: str) -> bool:
-    lines = [line for line in text[:65536].split("\n")[:20] if line.strip()]
+    lines = [line for line in text.split("\n")[:20] if line.strip()]
     widths = {len(_split(line, delimiter)) for line in lines[: max(len(lines) - 1, 2)]}
     return len(widths) == 1 and widths != {1}
+
+
+def without_comments(text: str) -> str:
+    """A table without the `#` lines above its header; their places stay, so that lines count on.
+
+    The last of them is the header itself where numbers follow it, as numpy writes tables.
+    """
+    if not text.lstrip().startswith("#"):
+        return text
+    lines = text.split("\n")
+    end = next((n for n, line in enumerate(lines) if line.strip() and line[:1] != "#"), len(lines))
+    lines[:end] = [_header_in(lines, end) if n == end - 1 else "" for n in range(end)]
+    return "\n".join(lines)
+
+
+def _header_in(lines: Sequence[str], end: int) -> str:
+    below = re.split(r"[,;\t| ]+", lines[end].strip()) if end < len(lines) else []
+    return lines[end - 1].lstrip("# ") if below and all(map(_is_number, below)) else ""
 
 
 def _split(line: str, delimiter: str) -> list[str]:
@@ -76,6 +105,7 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
         LogError: It is damaged, or has no rows.
     """
     used = delimiter or ","
+    text = without_comments(text)
     if used == "|":
         text = "\n".join(map(_without_rules, text.split("\n")))
     elif used == ALIGNED:
@@ -95,8 +125,8 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
     except csv.Error as error:
         raise LogError(f"{source}:{reader.line_num}: not {_NAMES[used]} ({error})") from error
     names = [name.strip() for name in header]
-    notes = _drop_headers(header, lines, rows)
-    if rows and len(rows[-1]) < len(names) and not text.endswith("\n"):
+    notes = _drop_headers(header, lines, rows) + _drop_too_long(source, names, lines, rows)
+    if rows and not text.endswith("\n") and _is_cut_off(rows, len(names)):
         notes.append(f"line {lines[-1]}: cut off while being written, left out")
         rows.pop()
         lines.pop()
@@ -124,6 +154,39 @@ def _drop_headers(header: list[str], lines: list[int], rows: list[list[str]]) ->
     return [f"line {listed}: the header again, passed over"]
 
 
+def _drop_too_long(
+    source: str, names: Sequence[str], lines: list[int], rows: list[list[str]]
+) -> list[str]:
+    """Take out rows with more cells than names: damage, if they are few.
+
+    Raises:
+        LogError: They are many, so that no cell of this table can be trusted.
+    """
+    long = [n for n, row in enumerate(rows) if any(cell.strip() for cell in row[len(names) :])]
+    if not long:
+        return []
+    place = lines[long[0]]
+    if len(long) > _FEW * len(rows):
+        raise LogError(
+            f"{source}:{place}: {len(rows[long[0]])} cells, but the header has {len(names)} names "
+            f"({', '.join(names)}) (allowed: a cell for each name; a decimal comma needs another "
+            "delimiter, such as a semicolon, or quotes)"
+        )
+    listed = ", ".join(str(lines[n]) for n in long[:_MAX_LISTED])
+    more = f" and {len(long) - _MAX_LISTED} more" if len(long) > _MAX_LISTED else ""
+    for n in reversed(long):
+        del lines[n], rows[n]
+    return [f"line {listed}{more}: more cells than the header has names, left out"]
+
+
+def _is_cut_off(rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether the last row lacks cells, or ends amid a number: `3e-`."""
+    if len(rows[-1]) < width or len(rows) < 2:
+        return len(rows[-1]) < width
+    last, before = rows[-1][-1].strip(), rows[-2][-1]
+    return bool(last) and _is_number(before) and not _is_number(last) and last[0] in _OF_A_NUMBER
+
+
 def _read_plain(text: str, delimiter: str) -> Table | None:
     """A table without quotes, gaps and short rows, which no parser needs to look at."""
     if '"' in text or "\r" in text or text.startswith("\n"):
@@ -138,6 +201,8 @@ def _read_plain(text: str, delimiter: str) -> Table | None:
         return None
     if width == 1 and "" in lines:
         return None
+    if len(lines) > 2 and not text.endswith("\n") and lines[-1][-1:] in set("eE+-"):
+        return None  # perhaps cut off amid a number
     cells = delimiter.join(lines[1:]).split(delimiter)
     names = [name.strip() for name in lines[0].split(delimiter)]
     columns: dict[str, list[Cell]] = {}

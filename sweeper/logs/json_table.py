@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeper.errors import LogError
-from sweeper.logs.line_forms import flat_record
+from sweeper.logs.records import flat_record
 from sweeper.logs.table import Record, Table, columns_of
 from sweeper.logs.values import Cell
 
@@ -70,6 +70,10 @@ def read_document_table(source: str, value: Any) -> Table:
     """
     if isinstance(value, dict) and isinstance(value.get("log_history"), list):
         return read_trainer_state(value)
+    if isinstance(value, list) and value and all(map(_is_scalar_event, value)):
+        names = ("Wall time", "Step", "Value")
+        events = {name: [item[place] for item in value] for place, name in enumerate(names)}
+        return Table("TensorBoard JSON", range(1, len(value) + 1), events, place="record")
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
         return _table("JSON list", range(1, len(value) + 1), list(map(flat_record, value)))
     if isinstance(value, dict):
@@ -85,6 +89,13 @@ def read_document_table(source: str, value: Any) -> Table:
         f"{source}: JSON that is no log ({kind}) (allowed: a list of objects, an object of lists "
         "of numbers, an object with log_history, or an object on each line)"
     )
+
+
+def _is_scalar_event(item: object) -> bool:
+    """Whether this is a time, a step and a value, as TensorBoard's page exports them."""
+    if not isinstance(item, list) or len(item) != 3:
+        return False
+    return all(part is None or isinstance(part, (int, float, str)) for part in item)
 
 
 def read_trainer_state(value: Mapping[str, Any]) -> Table:

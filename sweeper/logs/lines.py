@@ -11,36 +11,41 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from sweeper.logs.line_forms import (
-    LOSSES,
-    STEP_AND,
-    Pair,
+    Bar,
     find_csv_header,
-    find_pairs,
-    has_role,
-    is_number,
     kind_of,
-    number_of,
     read_bar,
     read_csv_row,
     read_dict,
+    read_llm_c,
     read_megatron_validation,
 )
-from sweeper.logs.names import meaning_of
-from sweeper.logs.printed_settings import read_setting
+from sweeper.logs.pairs import Pair, find_pairs
+from sweeper.logs.printed_settings import SettingReader
+from sweeper.logs.records import (
+    COUNTED,
+    LOSSES,
+    STEP_AND,
+    has_role,
+    is_number,
+    names_in_role,
+    number_of,
+)
 from sweeper.logs.templates import Template, learn_template
 from sweeper.logs.values import Cell
 
-COUNTED = "(counted)"
-"""The column of steps that no line names."""
-
 _ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-_])")
 _ONLY_EPOCH = re.compile(r"\W*epoch\s*[:=#]?\s*(\d{1,9})(?:\s*/\s*\d+)?\W*", re.IGNORECASE)
-_STEP_IN_BRACKETS = re.compile(r".*\[step=(\d{1,15})(?:/\d+)?(?:,\s*epoch=\d+)?\]\W*")
+_STEP_IN_BRACKETS = re.compile(
+    r".*\[(?:step|batch)=(\d{1,15})(?:/(\d{1,15}))?(?:,\s*epoch=\d+)?\]\W*"
+)
+_EPOCH_IN_BRACKETS = re.compile(r"\[epoch=(\d{1,9})")
 _ONLY_STEP = re.compile(
-    r"\W*(?:global[ _]?step|step|iter|iteration)\s*[:=#]?\s*(\d{1,15})(?:\s*/\s*\d+)?\W*",
+    r"\W*(?:global[ _]?step|step|iter|iteration)\s*[:=#]?\s*(\d{1,15})(?:\s*/\s*(\d{1,15}))?\W*",
     re.IGNORECASE,
 )
-_TRAINER_HEADER = re.compile(r"(Num Epochs|Total optimization steps)\s*=\s*([\d,]{1,18})")
+_SUMMARY = re.compile(r"\W*(?:train|eval|predict|test) metrics\W*", re.IGNORECASE)
+_SUMMARY_ITEM = re.compile(r"\w+ +=\s+\S.*")
 _LONGEST = 20_000  # characters; a longer line is data or weights, no report
 _MAX_TEMPLATES = 8
 _LARGEST = 2**53
@@ -54,7 +59,8 @@ class LineReader:
         pattern: The user's own; then no other is tried.
         columns: Roles of names, in small letters, that the user says more of than names do.
         units: Units that the numbers of some names carried; these are in seconds already.
-        settings: Hyperparameters that were printed on the way.
+        total_steps: What the lines count to, as in `step 7/100`; 0 where they do not say or do
+            not agree.
         kinds: How many rows came in which make of line.
         inferred: How steps were found for lines that name none, with the count of such lines.
     """
@@ -62,9 +68,10 @@ class LineReader:
     pattern: re.Pattern[str] | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
-    settings: dict[str, object] = field(default_factory=dict)
+    total_steps: int | None = None
     kinds: dict[str, int] = field(default_factory=dict)
     inferred: dict[str, int] = field(default_factory=dict)
+    _header: SettingReader = field(default_factory=SettingReader)
     _templates: list[Template] = field(default_factory=list)
     _step: int | None = None  # of the last row, or of a line that says only a step
     _epoch: str | None = None  # of a line that says only an epoch
@@ -72,7 +79,13 @@ class LineReader:
     _count: int = 0
     _bar: tuple[int, int] | None = None
     _last_inferred: int = 0
-    _header: tuple[str, list[str]] | None = None
+    _table: tuple[str, list[str]] | None = None
+    _in_summary: bool = False
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Hyperparameters that were printed on the way."""
+        return self._header.settings
 
     def read(self, line: str) -> dict[str, Cell] | None:
         """What one line says of the run; None for chatter."""
@@ -114,11 +127,17 @@ class LineReader:
         self.kinds[kind] = self.kinds.get(kind, 0) + 1
         if pairs and names_step:
             self._learn(line, pairs, kind)
+            if not self._plays(record, {"epoch"}):  # else it may be the steps of an epoch
+                self._count_to(max(pair.total for pair in pairs))
         return record
 
+    def _count_to(self, total: int) -> None:
+        if total:
+            self.total_steps = total if self.total_steps in (None, total) else 0
+
     def _learn(self, line: str, pairs: list[Pair], kind: str) -> None:
-        steps = [p.name for p in pairs if (m := meaning_of(p.name)) and m.role == "step"]
-        steps = [p.name for p in pairs if self.columns.get(p.name.lower()) == "step"] or steps
+        steps = [p.name for p in pairs if self.columns.get(p.name.lower()) == "step"]
+        steps += names_in_role(tuple(pair.name for pair in pairs), "step")
         template = learn_template(line, pairs, steps[0], kind)
         if template is not None:
             self._templates = [template, *self._templates][:_MAX_TEMPLATES]
@@ -138,28 +157,46 @@ class LineReader:
         if "{" in line and "}" in line[line.index("{") :] and (record := read_dict(line)):
             return "dict", record
         if bar:
-            return "progress bar", bar.record if self._plays(bar.record, LOSSES) else {}
-        if "validation loss at" in line and (record := read_megatron_validation(line)):
+            return "progress bar", self._of_bar(bar)
+        if " at iteration" in line and (record := read_megatron_validation(line)):
             return "Megatron", record
-        if self._header is None and (header := find_csv_header(line)):
-            self._header = header
+        if line.startswith("s:") and (found := read_llm_c(line)) is not None:
+            return "llm.c", found
+        if self._table is None and (header := find_csv_header(line)):
+            self._table = header
             return "CSV", {}
-        if self._header is not None and (record := read_csv_row(line, *self._header)):
+        if self._table is not None and (record := read_csv_row(line, *self._table)):
             return "CSV", record
+        return ("text" if self._is_used_up(line) else ""), {}
+
+    def _of_bar(self, bar: Bar) -> dict[str, Cell]:
+        if not self._plays(bar.record, LOSSES):
+            return {}
+        if not bar.names_step and not bar.has_title and not has_role(bar.record, {"epoch"}):
+            self._count_to(bar.total)
+        return bar.record
+
+    def _is_used_up(self, line: str) -> bool:
+        """Whether a line only says where those below it belong, or sums up a finished run."""
         if epoch := _ONLY_EPOCH.fullmatch(line):
             self._epoch = epoch[1]
-            return "text", {}
+            return True
         if lone := _ONLY_STEP.fullmatch(line) or _STEP_IN_BRACKETS.fullmatch(line):
             self._step, self._is_pending = int(lone[1]), True
-            return "text", {}
-        return "", {}
+            if epoch := _EPOCH_IN_BRACKETS.search(line, 0, lone.start(1)):
+                self._epoch = epoch[1]
+            elif lone[2]:
+                self._count_to(int(lone[2]))
+            return True
+        if _SUMMARY.fullmatch(line):
+            self._in_summary = True
+        elif self._in_summary:
+            self._in_summary = _SUMMARY_ITEM.fullmatch(line) is not None
+        return self._in_summary
 
     def _read_header(self, line: str) -> None:
-        if not self.kinds and not self._is_pending and ("=" in line or ".." in line or ":" in line):
-            if match := _TRAINER_HEADER.search(line):
-                self.settings[match[1]] = int(match[2].replace(",", ""))
-            else:
-                self.settings.update(read_setting(line))
+        if not self.kinds and not self._is_pending:
+            self._header.read(line)
 
     def _with_step(self, record: dict[str, Cell]) -> dict[str, Cell] | None:
         """The record with a step, if it can be had; None where it says nothing of a step."""
@@ -172,7 +209,7 @@ class LineReader:
                 return None
             self._step, self._is_pending = int(step), False
             return record
-        roles = STEP_AND if self._is_pending else LOSSES
+        roles = STEP_AND | {"tokens"} if self._is_pending else LOSSES
         return self._infer_step(record) if self._plays(record, roles) else None
 
     def _infer_step(self, record: dict[str, Cell]) -> dict[str, Cell] | None:
@@ -190,9 +227,9 @@ class LineReader:
 
     def _count_step(self, record: dict[str, Cell], trains: bool) -> int:
         epoch = number_of(record, "epoch")
-        per_epoch = self._steps_per_epoch()
+        per_epoch = self._header.steps_per_epoch()
         if epoch is not None and per_epoch:
-            return self._found("epoch", max(round(epoch * per_epoch), 0))
+            return self._found("epoch", max(round(epoch * per_epoch), self._steps_of_bar()))
         if not trains:  # before any training it is the start's
             return self._last_inferred if self._count else self._found("count", 0)
         self._count += 1
@@ -208,11 +245,10 @@ class LineReader:
         self._last_inferred = step
         return step
 
-    def _steps_per_epoch(self) -> float | None:
-        epochs, total = (self.settings.get(n) for n in ("Num Epochs", "Total optimization steps"))
-        if isinstance(epochs, int) and isinstance(total, int) and epochs > 0:
-            return total / epochs
-        return None
+    def _steps_of_bar(self) -> int:
+        """Where the run's own bar is: past an epoch that is counted from 0 and has ended."""
+        is_own = self._bar is not None and self._bar[1] == self._header.total_steps()
+        return self._bar[0] if self._bar is not None and is_own else 0
 
     def _plays(self, record: Mapping[str, Cell], roles: Set[str]) -> bool:
         """Whether something in a record plays one of the roles, by name or by the user's word."""

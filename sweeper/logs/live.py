@@ -9,9 +9,9 @@ import numpy as np
 
 from sweeper.curves import Point
 from sweeper.logs.cells import NATS_PER_BIT
-from sweeper.logs.lines import COUNTED
 from sweeper.logs.log import GUESS_ALL, LogOptions
 from sweeper.logs.names import CUMULATIVE, PER_STEP, RUNNING_MEAN
+from sweeper.logs.records import COUNTED
 from sweeper.logs.roles import Role, assign_roles, check_options
 from sweeper.logs.text_table import line_reader
 from sweeper.logs.times import SECONDS_PER, guess_unit
@@ -31,12 +31,14 @@ class LiveReader:
         check_options(options)
         self._options = options
         self._lines = line_reader(options)
+        self._only_json = options.format == "jsonl"
         self._rest = ""
         self._shapes: dict[tuple[str, ...], Mapping[str, tuple[Role, ...]]] = {}
         self._ranks: dict[str, int] = {}
         self._clock: tuple[int, float] | None = None
         self._last: tuple[int, float | None] | None = None
         self._offset = 0
+        self._moves = False
 
     @property
     def settings(self) -> Mapping[str, object]:
@@ -60,6 +62,8 @@ class LiveReader:
         return [point for line in rest.split("\r") if (point := self._read(line))]
 
     def _read(self, line: str) -> Point | None:
+        if self._only_json and not line.lstrip().startswith("{"):
+            return None
         record = self._lines.read(line)
         return self._point(record) if record is not None else None
 
@@ -81,8 +85,13 @@ class LiveReader:
     def _count_on(self, step: int, epoch: float | None) -> int:
         """Steps that count anew in each epoch, counted on."""
         before, self._last = self._last, (step, epoch)
-        if before is not None and step < before[0] and _rises(before[1], epoch):
+        if before is None:
+            return step
+        self._moves = self._moves or step > before[0]
+        if step < before[0] and _rises(before[1], epoch, 0):
             self._offset += before[0]
+        elif step == before[0] and not self._moves and _rises(before[1], epoch, 1):
+            self._offset += step
         return step + self._offset
 
     def _roles(self, names: tuple[str, ...]) -> Mapping[str, tuple[Role, ...]]:
@@ -165,8 +174,8 @@ class LiveReader:
             times.setdefault("step_seconds", (seconds - before[1]) / (step - before[0]))
 
 
-def _rises(before: float | None, now: float | None) -> bool:
-    return before is not None and now is not None and now > before
+def _rises(before: float | None, now: float | None, by: int) -> bool:
+    return before is not None and now is not None and now > before and now >= before + by
 
 
 def _whole(tokens: float | None) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
@@ -58,12 +61,24 @@ def read_log(
     check_options(options)
     if options.format is not None and options.format not in FORMATS:
         raise LogError(f"--format {options.format}: no such format (allowed: {', '.join(FORMATS)})")
-    if path is None:
-        source, raw = "stdin", (stdin or sys.stdin.buffer).read()
-        return build_log(source, _read_bytes(source, raw, options), options)
-    source = path.name or str(path)
-    table = _read_path(source, path, options)
-    return build_log(source, table, options)
+    with _collector_at_rest():
+        if path is None:
+            source, raw = "stdin", (stdin or sys.stdin.buffer).read()
+            return build_log(source, _read_bytes(source, raw, options), options)
+        source = path.name or str(path)
+        return build_log(source, _read_path(source, path, options), options)
+
+
+@contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """Python's collector would walk a million rows again and again, and find no cycle in them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _read_path(source: str, path: Path, options: LogOptions) -> Table:
@@ -88,7 +103,10 @@ def _read_folder(source: str, folder: Path, options: LogOptions) -> Table:
     events = find_event_folder(folder) if options.format in (None, TENSORBOARD) else None
     if events is not None:
         return read_event_files(source, events)
-    raise LogError(f"{source}: a folder without a log (allowed: {ALLOWED_IN_FOLDERS})")
+    raise LogError(
+        f"{source}: a folder without a log (allowed: {ALLOWED_IN_FOLDERS}; a log "
+        "by another name can be named itself)"
+    )
 
 
 def _read_bytes(source: str, raw: bytes, options: LogOptions) -> Table:

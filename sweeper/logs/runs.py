@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from sweeper.errors import LogError
 from sweeper.logs.log import LogOptions
+from sweeper.logs.long_table import name_single_metric, widen
 from sweeper.logs.names import normal_name
-from sweeper.logs.table import Table, columns_of, pick_rows
+from sweeper.logs.table import Table, pick_rows
 from sweeper.logs.values import Cell
 
 _RUN_COLUMNS = ("run", "run_id", "run_name", "run_uuid", "experiment", "experiment_name", "exp")
 # Weights & Biases heads its columns "name of the run - metric".
 _PANEL = re.compile(r"(?P<run>.+?) - (?P<metric>\S+?)(?P<bound>__MIN|__MAX)?")
-_LONG = {"key", "value", "step"}
 _MAX_LISTED = 8
 
 
@@ -43,6 +43,7 @@ def split_runs(source: str, table: Table, options: LogOptions) -> Split:
     table, runs_of_rows = _by_rows(table)
     if runs_of_rows:
         return _pick_by_rows(source, table, runs_of_rows, options)
+    table = name_single_metric(source, table, options.columns)
     return _pick_by_panels(source, table, options)
 
 
@@ -54,48 +55,11 @@ def _by_rows(table: Table) -> tuple[Table, list[str]]:
         None,
     )
     runs = [str(cell) for cell in table.columns[column]] if column else []
-    if by_name.keys() >= _LONG:
-        return _widen(table, by_name, runs)
-    return table, runs
+    return widen(table, runs)
 
 
 def _num_kinds(table: Table, name: str) -> int:
     return len({cell for cell in table.columns[name] if cell not in ("", None)})
-
-
-def _widen(table: Table, by_name: Mapping[str, str], runs: list[str]) -> tuple[Table, list[str]]:
-    """MLflow's long form (a row for each metric and step) as a row for each step."""
-    keys, values, steps = (table.columns[by_name[name]] for name in ("key", "value", "step"))
-    times = table.columns.get(by_name.get("timestamp", ""), [None] * len(table))
-    rows: dict[tuple[str, Cell], dict[str, Cell]] = {}
-    lines: dict[tuple[str, Cell], int] = {}
-    for place, (key, value, step, time) in enumerate(zip(keys, values, steps, times, strict=True)):
-        at = (runs[place] if runs else "", step)
-        record = rows.setdefault(at, {"step": step})
-        record[str(key)] = value
-        if time not in (None, ""):
-            record["timestamp"] = time
-        lines.setdefault(at, table.lines[place])
-    order = _in_blocks(list(rows))
-    wide = replace(
-        table,
-        lines=[lines[at] for at in order],
-        columns=columns_of([rows[at] for at in order]),
-    )
-    return wide, [at[0] for at in order] if runs else []
-
-
-def _in_blocks(keys: Sequence[tuple[str, Cell]]) -> list[tuple[str, Cell]]:
-    """Rows by step within each run: long exports list one metric after the other."""
-    first = {run: place for place, (run, _) in reversed(list(enumerate(keys)))}
-    return sorted(keys, key=lambda at: (first[at[0]], _as_number(at[1])))
-
-
-def _as_number(cell: Cell) -> float:
-    try:
-        return float(cell or 0)
-    except ValueError:
-        return 0.0
 
 
 def _pick_by_rows(

@@ -23,6 +23,7 @@ class Table:
             in seconds already.
         notes: What was odd.
         settings: Hyperparameters that the log prints.
+        total_steps: What its lines count to; 0 where they do not say.
         place: What a number of `lines` is called: `line`, `record`.
     """
 
@@ -32,6 +33,7 @@ class Table:
     units: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     settings: Mapping[str, object] = field(default_factory=dict)
+    total_steps: int = 0
     place: str = "line"
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeper.logs.line_forms import Pair
+from sweeper.logs.pairs import Pair
 from sweeper.logs.values import Cell
 
 _DIGITS = re.compile(r"\d+(?:\.\d+)?")

@@ -74,7 +74,13 @@ def read_text_table(source: str, text: str, options: LogOptions) -> Table:
     notes = _notes(reader, columns)
     kind = max(reader.kinds, key=lambda kind: reader.kinds[kind])
     return Table(
-        _NAMES.get(kind, f"{kind} text"), lines, columns, reader.units, notes, reader.settings
+        _NAMES.get(kind, f"{kind} text"),
+        lines,
+        columns,
+        units=reader.units,
+        notes=notes,
+        settings=reader.settings,
+        total_steps=reader.total_steps or 0,
     )
 
 
@@ -92,6 +98,7 @@ def _nothing_found(source: str, text: str, pattern: str | None) -> str:
     if pattern is not None:
         return f"{source}: no line matches --pattern {pattern}; the first lines are: {seen}"
     return (
-        f"{source}: no line gives a loss; the first lines are: {seen}. Say how to read them with "
-        r"--pattern, such as --pattern 'step (?P<step>\d+).*loss (?P<train_loss>\S+)'"
+        f"{source}: no line gives a loss; the first lines are: {seen}. If a line names it "
+        "otherwise, say --column train_loss=NAME; a table needs a line with its columns' names above it; "
+        r"for the rest there is --pattern, such as 'step (?P<step>\d+).*loss (?P<train_loss>\S+)'"
     )

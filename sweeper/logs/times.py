@@ -18,6 +18,7 @@ RATES = ("steps/s", "steps/min", "tokens/s", "samples/s")
 UNITS = (*SECONDS_PER, *RATES, "clock")
 
 _LONGEST_STEP_S = 30.0  # a longer one is taken for milliseconds where the log names no unit
+_CLOCK_S = 1e9  # the year 2001; no run takes that long
 _EPOCH_MS = 1e11  # clock times above it are milliseconds since 1970
 
 
@@ -59,6 +60,24 @@ def clock_seconds(cells: Sequence[Cell]) -> Floats:
     if np.median(finite) > _EPOCH_MS:
         values, finite = values / 1000, finite / 1000
     return np.asarray(values - finite[0], dtype=np.float64)
+
+
+def is_clock(cells: Sequence[Cell]) -> bool:
+    """Whether these are dates, or seconds since 1970, by the first of them."""
+    first = next((cell for cell in cells if cell not in (None, "")), None)
+    try:
+        return first is not None and _instant(first) > _CLOCK_S
+    except ValueError:
+        return False
+
+
+def counted_on(totals: Floats, steps: Floats) -> Floats:
+    """Totals that begin anew while the steps go on, such as those of a bar for each epoch."""
+    rows = np.flatnonzero(np.isfinite(totals))
+    falls = (np.diff(totals[rows]) < 0) & (np.diff(steps[rows]) > 0)
+    result = totals.copy()
+    result[rows[1:]] += np.cumsum(np.where(falls, totals[rows[:-1]], 0.0))
+    return result
 
 
 def _instant(cell: Cell) -> float:

@@ -17,9 +17,11 @@ from sweeper.logs.table import Table
 from sweeper.logs.times import (
     SECONDS_PER,
     clock_seconds,
+    counted_on,
     differences,
     guess_reading,
     guess_unit,
+    is_clock,
     step_seconds_of,
 )
 
@@ -54,11 +56,29 @@ def read_timing(
         LogError: A cell is no number.
     """
     timing = Timing()
+    roles = _with_clocks(table, roles, options)
     for role in (*roles.get("step_seconds", ()), *roles.get("seconds", ())):
         _read_column(timing, source, table, role, roles, options, steps)
     if "seconds" in timing.series and "step_seconds" not in timing.series:
         timing.series["step_seconds"] = differences(timing.series["seconds"], steps)
+    if "seconds" in timing.series:
+        timing.series["seconds"] = counted_on(timing.series["seconds"], steps)
     return timing
+
+
+def _with_clocks(
+    table: Table, roles: Mapping[str, tuple[Role, ...]], options: LogOptions
+) -> Mapping[str, tuple[Role, ...]]:
+    """The roles, with columns of dates and of seconds since 1970 as clock times."""
+    found: dict[str, tuple[Role, ...]] = {}
+    for role in ("seconds", "step_seconds"):
+        for each in roles.get(role, ()):
+            is_open = not each.meaning.unit and role not in options.units and not options.time
+            if is_open and is_clock(table.columns[each.name]):
+                meaning = Meaning("seconds", each.meaning.rank, "clock", CUMULATIVE)
+                each = Role(each.name, meaning, each.basis)
+            found[each.meaning.role] = (*found.get(each.meaning.role, ()), each)
+    return {**roles, "seconds": (), "step_seconds": (), **found}
 
 
 def _read_column(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 Cell = str | float | None
 """What stands in one place of a log, before anybody has read a number into it."""
 
-NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-", "--", "<na>", "undefined"})
+NOT_LOGGED = frozenset({"", "null", "none", "na", "n/a", "-", "--", "<na>", "undefined", "no log"})
 ALLOWED = "a number, nan, inf, or nothing at all"
 
 _THOUSANDS_COMMA = re.compile(r"[-+]?\d{1,3}(?:,\d{3})+(?:\.\d+)?")
