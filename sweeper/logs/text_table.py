@@ -99,6 +99,6 @@ def _nothing_found(source: str, text: str, pattern: str | None) -> str:
         return f"{source}: no line matches --pattern {pattern}; the first lines are: {seen}"
     return (
         f"{source}: no line gives a loss; the first lines are: {seen}. If a line names it "
-        "otherwise, say --column train_loss=NAME; a table needs a line with its columns' names above it; "
-        r"for the rest there is --pattern, such as 'step (?P<step>\d+).*loss (?P<train_loss>\S+)'"
+        "otherwise, say --column train_loss=NAME; a table needs a line with its names "
+        r"above it; for the rest there is --pattern, such as 'step (?P<step>\d+).*loss (?P<train_loss>\S+)'"
     )
