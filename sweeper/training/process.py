@@ -18,6 +18,7 @@ from sweeper.training import keeper
 
 _CHUNK_BYTES = 65_536
 _POLL_S = 0.02
+_KEEPER_S = 5.0  # for the keeper to kill all that it keeps
 _LAST_WORDS_S = 0.2  # for output that was written but not yet read when the command ended
 
 
@@ -60,11 +61,8 @@ class CommandProcess:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._signal(signal.SIGKILL)
-        self._process.wait()
+        self._end_all()
         self._output.close()
-        assert self._process.stdin is not None
-        self._process.stdin.close()
 
     @property
     def exit_code(self) -> int:
@@ -115,9 +113,17 @@ class CommandProcess:
             if chunk is None:
                 break
             written.append(chunk)
+        self._end_all()
+        return b"".join(written)
+
+    def _end_all(self) -> None:
+        """By the keeper, which finds what left its group; by ourselves where it does not answer."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KEEPER_S)
         self._signal(signal.SIGKILL)
         self._process.wait()
-        return b"".join(written)
 
     def _signal(self, number: int) -> None:
         # The group's number is the keeper's; it cannot be another's while any member lives.

@@ -283,10 +283,13 @@ def test_a_spike_ends_the_script_gently(tmp_path: Path) -> None:
 STUBBORN = """
     import os, signal, subprocess, sys, time
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    child = subprocess.Popen([sys.executable, "-I", "-S", "-c",
-        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"])
+    stubborn = [sys.executable, "-I", "-S", "-c",
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"]
+    child = subprocess.Popen(stubborn)
+    # Where nobody can tell whose child it is, one that leaves its group is not found.
+    worker = subprocess.Popen(stubborn, start_new_session=sys.platform == "linux")
     with open("pids.tmp", "w") as file:
-        file.write(f"{os.getpid()} {child.pid}")
+        file.write(f"{os.getpid()} {child.pid} {worker.pid}")
     os.rename("pids.tmp", "pids")
     print("iter 0: loss 3.0")
 """
