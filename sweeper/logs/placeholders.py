@@ -66,6 +66,13 @@ def _is_nan_between(values: Column) -> bool:
     return gap > 1 and rows[0] < gap and len(logged) - rows[-1] <= gap
 
 
+def _differ_by_rounding(values: Sequence[float | None]) -> bool:
+    """Whether neighbours differ by one in the last place: a slow course, shown with few digits."""
+    numbers = [value for value in values if value is not None and math.isfinite(value)]
+    last_place = 0.1 ** max((len(repr(x).partition(".")[2]) for x in numbers), default=0)
+    return all(abs(b - a) < 1.5 * last_place for a, b in pairwise(numbers))
+
+
 def _carried(values: Sequence[float | None]) -> set[int]:
     """Rows at which a value is new, where others repeat it in even stretches; else none."""
     logged = [(row, value) for row, value in enumerate(values) if value is not None]
@@ -76,5 +83,7 @@ def _carried(values: Sequence[float | None]) -> set[int]:
     inner = lengths[1:-1]
     longest = max(inner)
     if min(inner) < max(_FEWEST, longest - _EVEN) or max(lengths) > longest + _EVEN:
+        return set()
+    if _differ_by_rounding([values[stretch[0]] for stretch in stretches]):
         return set()
     return {stretch[0] for stretch in stretches}

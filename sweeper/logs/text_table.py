@@ -100,5 +100,6 @@ def _nothing_found(source: str, text: str, pattern: str | None) -> str:
     return (
         f"{source}: no line gives a loss; the first lines are: {seen}. If a line names it "
         "otherwise, say --column train_loss=NAME; a table needs a line with its names "
-        r"above it; for the rest there is --pattern, such as 'step (?P<step>\d+).*loss (?P<train_loss>\S+)'"
+        "above it; for the rest there is "
+        r"--pattern, such as 'step (?P<step>\d+).*loss (?P<train_loss>\S+)'"
     )

@@ -188,6 +188,26 @@ def test_a_progress_bar_lends_its_step_to_dicts(tmp_path: Path) -> None:
     assert "from the progress bar" in log.notes[0]
 
 
+def test_the_metrics_that_a_trainer_lists_at_its_end_are_no_points(tmp_path: Path) -> None:
+    summary = "***** train metrics *****\n  epoch  =  1.0\n  train_loss  =  4.5\n"
+
+    log = read(tmp_path, DICTS + summary)
+
+    assert [p.train_loss for p in log.curve] == [5.0, 4.0]
+    assert "2 by counting them from 1" in log.notes[0]
+    assert [p.train_loss for p in LiveReader().feed(DICTS + summary)] == [5.0, 4.0, None]
+
+
+def test_an_epoch_counted_from_0_has_ended_where_the_bar_stands(tmp_path: Path) -> None:
+    header = "Num Epochs = 2\nTotal optimization steps = 200\n"
+    bars = [
+        f"{n}/200 [00:09<00:10, 9.0it/s]\nepoch {e}: eval_loss: 5\n"
+        for e, n in ((0, 100), (1, 200))
+    ]
+
+    assert [p.step for p in read(tmp_path, header + "".join(bars)).curve] == [100, 200]
+
+
 def test_the_summary_of_a_run_is_no_point(tmp_path: Path) -> None:
     log = read(tmp_path, DICTS + "{'train_runtime': 9.5, 'train_loss': 4.5, 'epoch': 1.0}\n")
 
@@ -209,6 +229,19 @@ def test_the_summary_of_a_run_is_no_point(tmp_path: Path) -> None:
         ("out_dir = 'out'\nclip = None\n", {"out_dir": "out", "clip": None}),
         ("betas=[0.9, 0.95]\n", {"betas": [0.9, 0.95]}),
         ("x = y = 3\nSaved to a: b\n", {}),
+        ("lr = 6e-4 # the highest\n", {"lr": 6e-4}),
+        ("  lr ....... 0.0001......................updated\n", {"lr": 0.0001}),
+        ("def f(x):\n    lr = 0.5\nclass A:\n    seed = 3\n", {"lr": None, "seed": None}),
+        (
+            " | Num Epochs = 4 | Total steps = 60\n Batch size per device = 2 | Gradient "
+            "accumulation steps = 8\n",
+            {
+                "Num Epochs": 4,
+                "Total optimization steps": 60,
+                "Instantaneous batch size per device": 2,
+                "Gradient accumulation steps": 8,
+            },
+        ),
     ],
 )
 def test_settings_that_a_log_prints(tmp_path: Path, text: str, settings: dict[str, object]) -> None:
@@ -227,6 +260,42 @@ def test_steps_of_bars_count_on_over_epochs(tmp_path: Path) -> None:
 
     assert [p.step for p in read(tmp_path, bars).curve] == [10, 20, 30, 40]
     assert [p.step for p in LiveReader().feed(bars + "\n")] == [10, 20, 30, 40]
+
+
+@pytest.mark.parametrize(
+    ("text", "total"),
+    [
+        ("step:5/90 loss:5\nstep:6/90 loss:4\n", 90),
+        ("[5/90] loss=5\n", 90),
+        ("iteration 5/ 90 | lm loss: 5.0 |\n", 90),
+        ("[step=5/90,epoch=0]\n  train_loss=5\n", 90),
+        ("5/90 [00:12<01:52,  8.00it/s, loss=5]\n", 90),
+        ('{"step": 5, "loss": 5, "total_steps": 90}\n', 90),
+        ("step 5 loss 5\n", None),
+        ("Epoch 1/4, Step [5/90], Loss: 5\n", None),
+        ("step 5/90 loss 5\nstep 5/80: val loss 4\n", None),
+        ("step 95/90 loss 5\n", None),
+        ("step 5/90 loss 5\nstep 6/90 loss 4\nstep 5/90 loss 4.9\nstep 6/90 loss 4.8\n", None),
+    ],
+)
+def test_a_log_may_say_how_many_steps_there_will_be(
+    tmp_path: Path, text: str, total: int | None
+) -> None:
+    assert read(tmp_path, text).settings.get("total_steps") == total
+
+
+def test_a_live_reader_reads_json_alone_where_that_is_asked_for() -> None:
+    reader = LiveReader(LogOptions(format="jsonl"))
+
+    points = reader.feed('step 1 loss 5\n {"step": 2, "loss": 4}\n')
+
+    assert [(p.step, p.train_loss) for p in points + reader.close()] == [(2, 4.0)]
+
+
+def test_epochs_of_one_line_count_on_live() -> None:
+    lines = "".join(f"Epoch {n}/3\n90/90 - 3s - loss: {9 - n} - 30ms/step\n" for n in (1, 2, 3))
+
+    assert [p.step for p in LiveReader().feed(lines)] == [90, 180, 270]
 
 
 def test_a_live_reader_refuses_wrong_flags() -> None:

@@ -182,6 +182,44 @@ def test_steps_that_count_anew_in_each_epoch_count_on(tmp_path: Path) -> None:
     assert log.notes == ("the steps count anew in each epoch: they were counted on",)
 
 
+def test_an_epoch_of_one_row_counts_on(tmp_path: Path) -> None:
+    log = read(tmp_path, table((1, 100, 9), (2, 100, 8), (3, 100, 7), header="epoch,step,loss"))
+
+    assert losses(log) == [(100, 9), (200, 8), (300, 7)]
+
+
+def test_an_epoch_that_ends_between_two_rows_of_a_step_ends_no_run(tmp_path: Path) -> None:
+    rows = [(1, 10, 9), (1, 20, 8), (2, 20, 7.5), (2, 30, 7)]
+
+    log = read(tmp_path, table(*rows, header="epoch,step,loss"))
+
+    assert [step for step, _ in losses(log)] == [10, 20, 30]
+
+
+def test_an_epoch_may_stand_in_some_rows_only(tmp_path: Path) -> None:
+    rows = [(1, 10, 9, ""), (1, 20, 8, ""), ("", 20, "", 8.5), (2, 10, 7, ""), (2, 20, 6, "")]
+
+    log = read(tmp_path, table(*rows, header="epoch,step,loss,val_loss"))
+
+    assert [step for step, _ in losses(log)] == [10, 20, 30, 40]
+
+
+def test_micro_batches_do_not_stand_in_for_steps(tmp_path: Path) -> None:
+    rows = [(4, 1, 9, ""), (8, 2, 8, ""), (8, "", "", 8.5), (12, 3, 7, "")]
+
+    log = read(tmp_path, table(*rows, header="iter,step,loss,val_loss"))
+
+    assert [(p.step, p.val_loss) for p in log.curve] == [(1, None), (2, 8.5), (3, None)]
+
+
+def test_a_second_column_of_the_same_steps_fills_up_the_first(tmp_path: Path) -> None:
+    rows = [(1, 1, 9, ""), ("", 2, "", 8.5), (3, 3, 7, "")]
+
+    log = read(tmp_path, table(*rows, header="step,global_step,loss,val_loss"))
+
+    assert [p.step for p in log.curve] == [1, 2, 3]
+
+
 def test_without_a_step_rows_are_counted(tmp_path: Path) -> None:
     log = read(tmp_path, table((0.5, 9), (1.0, 8), header="epoch,loss"))
 
@@ -206,6 +244,13 @@ def test_a_cut_off_last_line_is_left_out(tmp_path: Path) -> None:
     path.write_text('{"step": 0, "loss": 9}\n{"step": 10, "lo')
     assert losses(read_log(path)) == [(0, 9)]
     assert read_log(path).notes == ("line 2: cut off while being written, left out",)
+
+
+def test_a_number_that_is_cut_off_is_left_out(tmp_path: Path) -> None:
+    log = read(tmp_path, "step,lr\n".replace("lr", "loss") + "0,9\n10,8e0\n20,7e-")
+
+    assert losses(log) == [(0, 9), (10, 8)]
+    assert log.notes == ("line 4: cut off while being written, left out",)
 
 
 def test_an_evaluation_that_was_written_late_is_no_restart(tmp_path: Path) -> None:

@@ -72,6 +72,27 @@ def test_dates_are_clock_times(tmp_path: Path) -> None:
     assert [point.seconds for point in log.curve] == [0, 5, 10, 50, 52]
 
 
+def test_a_time_may_be_a_date_or_seconds_since_1970(tmp_path: Path) -> None:
+    dates = tuple(f"2026-01-31 12:00:{second:02}" for second in (0, 5, 10, 50, 52))
+    clock = tuple(1.7e9 + second for second in (0, 5, 10, 50, 52))
+
+    for name, cells in (("time", dates), ("Wall time", clock)):
+        log = read(tmp_path, name, cells)
+        assert [point.seconds for point in log.curve] == [0, 5, 10, 50, 52]
+        assert (use(log, name).unit, use(log, name).role) == ("clock", "seconds")
+
+
+def test_the_time_of_a_bar_for_each_epoch_counts_on(tmp_path: Path) -> None:
+    path = tmp_path / "run.log"
+    bar = "Epoch {}: 50%|# | {}/20 [00:{:02}<00:10, 2.0it/s, loss=5.{}]\r"
+    bars = (bar.format(epoch, n, n // 2, n) for epoch in (0, 1, 2) for n in (10, 20))
+    path.write_text("".join(bars))
+
+    points = read_log(path).curve.points
+
+    assert [point.seconds for point in points] == [5, 10, 15, 20, 25, 30]
+
+
 def test_times_that_are_none_are_not_used_unless_a_flag_says_so(tmp_path: Path) -> None:
     clock, step = ("noon",) * 5, ("fast",) * 5
 

@@ -55,7 +55,16 @@ def test_nan_is_a_value(tmp_path: Path, cell: str) -> None:
     assert math.isnan(loss)
 
 
-@pytest.mark.parametrize("cell", ["", " ", "null", "None", "NA", "N/A", "-"])
+def test_a_damaged_row_is_left_out(tmp_path: Path) -> None:
+    rows = "".join(f"{step},{9 - step / 9}\n" for step in range(40))
+
+    log = read(tmp_path, f"step,loss\n{rows}40,4,4,4\n41,4,\n")
+
+    assert [point.step for point in log.curve] == [*range(40), 41]
+    assert log.notes == ("line 42: more cells than the header has names, left out",)
+
+
+@pytest.mark.parametrize("cell", ["", " ", "null", "None", "NA", "N/A", "-", "No log"])
 def test_what_was_not_logged_is_none(tmp_path: Path, cell: str) -> None:
     log = read(tmp_path, f"step,loss,val_loss\n1,5,4\n2,5,{cell}\n")
 
@@ -99,6 +108,14 @@ def test_decimal_commas(tmp_path: Path, text: str, steps: list[int], losses: lis
         ("step,lr\n1,2\n", "no column looks like a loss; it has step, lr. Name it with --column"),
         ("step,perplexity,acc\n1,2,3\n", "it has step, perplexity, acc"),
         ("step,loss\n", "a header without rows; its columns are step, loss"),
+        (
+            "step,loss\n1,9,25\n2,9,125\n",
+            "run.csv:2: 3 cells, but the header has 2 names (step, loss) (allowed: a cell for each",
+        ),
+        (
+            "n,8,lossy 9\n",
+            "say --column train_loss=NAME; a table needs a line with its names above",
+        ),
         ("", "run.csv: is empty"),
         ("\n \n", "run.csv: is empty"),
         ("hello\nworld 5\n", "no line gives a loss; the first lines are: hello | world 5."),
@@ -168,6 +185,9 @@ def test_columns_go_by_many_names(tmp_path: Path, step: str, train: str) -> None
         ("loss scale", "loss_scale"),
         ("train/epoch", "epoch"),
         ("num_input_tokens_seen", "tokens"),
+        ("metrics/eval/LanguageCrossEntropy", "val_loss"),
+        ("throughput/total_tokens", "tokens"),
+        ("Train lr-DecoupledAdamW/group0", "learning_rate"),
         ("perplexity", ""),
         ("val_ppl", ""),
         ("accuracy", ""),

@@ -219,6 +219,73 @@ def write_fairseq(folder: Path) -> Path:
     return _lines(folder, "f.txt", "", line)
 
 
+def write_llm_c_log(folder: Path) -> Path:
+    line = "s:{step} eval:0.2500\ns:{step} tel:{val}\ns:{step} trl:{train} lr:0.0001 norm:1.50"
+    return _lines(folder, "main.log", "", line)
+
+
+def write_leading_numbers(folder: Path) -> Path:
+    line = (
+        "step {step}: train loss 9.9, val loss {val}\n"
+        "{step} | loss {train} | lr 1.000000e-04 | 8060.78ms | mfu 0.21%"
+    )
+    return _lines(folder, "l.txt", "", line)
+
+
+def write_neox(folder: Path) -> Path:
+    line = (
+        " samples/sec: 30.1 | iteration {step:8d}/     500 | elapsed time per iteration (ms): "
+        "1062.5 | learning rate: 9.850E-05 | lm_loss: {train:.6E} | loss scale: 65536.0 |\n"
+        " validation results at iteration {step} | lm_loss value: {val:.6E} | "
+        "lm_loss_ppl value: 1.6E+01 |"
+    )
+    return _lines(folder, "n.log", "", line)
+
+
+def write_nemo(folder: Path) -> Path:
+    line = (
+        "Training epoch 0, iteration {step}/500 | lr: 0.0006 | consumed_samples: 32 | "
+        "global_step: {step} | reduced_train_loss: {train} | train_step_timing in s: 0.5 | "
+        "val_loss: {val}"
+    )
+    return _lines(folder, "nemo.log", "", line)
+
+
+def write_composer(folder: Path) -> Path:
+    line = (
+        "[batch={step}/500]:\n\t Train time/batch: 7\n\t Train time/token: 2048\n"
+        "\t Train loss/train/total: {train}\n\t Train throughput/batches_per_sec: 0.5\n"
+        "\t Train lr-DecoupledAdamW/group0: 0.0001\n[Eval batch=1/9] Eval on eval data:\n"
+        "\t Eval metrics/eval/LanguageCrossEntropy: {val}"
+    )
+    return _lines(folder, "c.log", "", line)
+
+
+def write_titled_bar(folder: Path) -> Path:
+    line = "1|{step}|Loss: {train}:  50%|##   | 7/9 [00:07<00:02,  1.05it/s, val_loss={val}]"
+    return _lines(folder, "t.txt", "", line)
+
+
+def write_comments(folder: Path) -> Path:
+    header = "# a run of 2026\n# lr 3e-4, batch 8\nstep,loss,val_loss\n"
+    return _lines(folder, "c.csv", header, "{step},{train},{val}")
+
+
+def write_numpy(folder: Path) -> Path:
+    return _lines(folder, "n.csv", "# step,loss,val_loss\n", "{step},{train},{val}")
+
+
+def write_fastai(folder: Path) -> Path:
+    header = "step      train_loss  valid_loss  accuracy  time\n"
+    return _lines(folder, "f.txt", header, "{step:<4d}      {train}    {val}    0.81    00:12")
+
+
+def write_comet(folder: Path) -> Path:
+    series = [("train_loss", s, t) for s, t, _ in ROWS] + [("val_loss", s, v) for s, _, v in ROWS]
+    events = [{"metricName": n, "metricValue": str(x), "step": s} for n, s, x in series]
+    return _file(folder, "comet.json", json.dumps(events))
+
+
 def write_gzip(folder: Path) -> Path:
     plain = write_csv(folder)
     packed = folder / "run.csv.gz"
@@ -254,6 +321,12 @@ TEXT_WRITERS: tuple[Writer, ...] = (
     write_keras,
     write_olmo,
     write_fairseq,
+    write_llm_c_log,
+    write_leading_numbers,
+    write_neox,
+    write_nemo,
+    write_composer,
+    write_titled_bar,
 )
 LIVE_WRITERS: tuple[Writer, ...] = (
     *TEXT_WRITERS,
@@ -277,6 +350,10 @@ WRITERS: tuple[Writer, ...] = (
     write_trial,
     write_markdown,
     write_aligned,
+    write_comments,
+    write_numpy,
+    write_fastai,
+    write_comet,
     write_gzip,
     write_event_files,
 )
