@@ -13,6 +13,7 @@ from typing import Protocol
 
 from sweeper.curves import Curve, Finding
 from sweeper.diagnosis.case import Case
+from sweeper.diagnosis.patience import settled_findings
 from sweeper.errors import LogError
 
 _LOOK_EVERY_S = 0.5
@@ -230,7 +231,8 @@ class _Watch:
         else:
             self._last_notice = ""
         step = case.curve.points[-1].step
-        news, self._told = compare_findings(self._told, case.findings, step)
+        findings = settled_findings(case, self._told)
+        news, self._told = compare_findings(self._told, findings, step)
         for item in news:
             self._tell(item)
         self._tell(Progress(case))
