@@ -28,6 +28,8 @@ _FEW_SINGLE_SIGMAS = 8.0
 _MANY_POINTS = 48
 _USUAL_RISES = 1.5  # and it must be higher by this factor than rises that are common around it
 _STEADY_RISES = 3  # of a log too short for medians
+# Whoever reads a finished log wants to know whether the loss came back, not most of the way.
+_FINISHED = SpikeSettings(recovered_share=0.05)
 _LASTING_POINTS = 3  # fewer above the level at the end may still come back
 _BLOCKS = 160  # a climb is slow: medians of so many stretches show it
 
@@ -62,7 +64,7 @@ class _Watched:
 
     @classmethod
     def of(cls, curve: Curve, name: str) -> Self:
-        series, detector = Series.of(curve, name), SpikeDetector()
+        series, detector = Series.of(curve, name), SpikeDetector(_FINISHED)
         detector.extend(series)
         return cls(name, series, detector)
 
@@ -82,7 +84,7 @@ def _stands_out(spike: Excursion, series: Series) -> bool:
     if len(before) + len(after) < _MIN_NEIGHBOURS:
         return True
     sigma = max(_noise(before), _noise(after))
-    settings = SpikeSettings()
+    settings = _FINISHED
     if _num_raised(spike, series, before, sigma) >= _LASTING_POINTS:
         return spike.height > settings.sigmas * sigma
     least = max(settings.few_relative * abs(spike.peak - spike.height), settings.few_nats)
@@ -96,7 +98,7 @@ def _num_raised(spike: Excursion, series: Series, before: NDArray[np.float64], s
     """Points from the onset on that stay clearly above what was before it."""
     later = series.values[series.steps >= spike.start_step]
     level = float(np.median(before)) if len(before) else spike.level
-    margin = max(SpikeSettings().recovered_sigmas * sigma, 0.2 * spike.height)
+    margin = max(_FINISHED.recovered_sigmas * sigma, 0.2 * spike.height)
     is_low = later <= level + margin
     return int(np.argmax(is_low)) if is_low.any() else len(later)
 
@@ -175,7 +177,7 @@ def _steady_rise(watched: _Watched) -> Finding | None:
         return None
     lowest = len(values) - 1 - int(np.argmin(values[::-1]))
     best, last = float(values[lowest]), float(values[-1])
-    settings = SpikeSettings()
+    settings = _FINISHED
     is_steady = len(values) - lowest > _STEADY_RISES and bool(np.all(np.diff(values[lowest:]) > 0))
     is_far = last - best > max(settings.few_relative * abs(best), settings.few_nats)
     if not (is_steady and is_far and last > values[0]):

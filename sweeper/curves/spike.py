@@ -40,8 +40,10 @@ class SpikeSettings:
         window: Trailing points that tell level and noise.
         recovered_sigmas: A spike is over once the loss is back within this many
             standard deviations of its level,
-        recovered_share: or within this share of its height, or below the
-            threshold (a quarter of the height at most).
+        recovered_share: or within this share of its height (or below the
+            threshold, a quarter of the height at most). A live trial is forgiven
+            once it has come most of the way: runs with such a spike at their
+            start can end among the best.
     """
 
     sigmas: float = 6.0
@@ -51,7 +53,7 @@ class SpikeSettings:
     few_nats: float = 0.3
     window: int = 32
     recovered_sigmas: float = 3.0
-    recovered_share: float = 0.05
+    recovered_share: float = 0.25
 
 
 @dataclass

@@ -156,7 +156,8 @@ def _scatter(series: Series) -> float:
     if len(series) >= _ROBUST_POINTS or len(series) < 3:
         return residual_sigma(x, y) if len(series) > 1 else 0.0
     slope, intercept = theil_sen(x, y)
-    return float(np.sqrt(np.sum((y - slope * x - intercept) ** 2) / (len(series) - 2)))
+    # The squares of losses near the largest float would overflow; hypot scales them.
+    return math.hypot(*(y - slope * x - intercept).tolist()) / math.sqrt(len(series) - 2)
 
 
 def _flat_stretch(series: Series, settings: StagnationSettings) -> _Stretch | None:

@@ -204,6 +204,21 @@ def test_warmup_is_not_held_against_a_run() -> None:
     assert find_final_plateau(curve(range(30), loss[:30])) is not None
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e300])
+def test_a_plateau_is_one_at_every_scale(scale: float) -> None:
+    val = [3.0, 2.0, 1.00, 1.01, 1.0, 1.02, 1.01]
+    usual, far = (
+        find_final_plateau(
+            Curve(tuple(Point(step, 0, val_loss=factor * loss) for step, loss in enumerate(val)))
+        )
+        for factor in (1.0, scale)
+    )
+
+    assert usual is not None and far is not None
+    assert far.start_step == usual.start_step
+    assert far.numbers["noise_nats"] == pytest.approx(scale * usual.numbers["noise_nats"])
+
+
 def test_a_run_that_never_fell_below_its_start() -> None:
     found = find_never_learned(curve(range(1, 41), noisy([10.8] * 40, 0.01)))
 

@@ -102,7 +102,7 @@ def test_a_spike_that_stays_up_stays_open() -> None:
 
 
 def test_a_spike_ends_with_its_last_high_step() -> None:
-    (spike,) = spikes([5.0] * 20 + [8.0, 9.0, 6.0] + [5.0] * 3)
+    (spike,) = spikes([5.0] * 20 + [8.0, 9.0, 6.5] + [5.0] * 3)
 
     assert (spike.start_step, spike.end_step, spike.numbers["num_points"]) == (20, 22, 3)
     assert (spike.numbers["recovered_step"], spike.numbers["last"]) == (23, 5.0)
