@@ -21,6 +21,9 @@ _BAR = re.compile(
     r"(?:,\s*([\d.]+|\?)\s*(it/s|s/it))?(.*)"
 )
 _HEADER = re.compile(r"\s*[A-Za-z_][\w /.\-()\"]*(?:[,;\t][ \w/.\-()\"]*)+")
+_PLAIN_BAR = re.compile(
+    r"\d{1,3}%\|[^|]*\|\s*(\d{1,15})/(\d{1,15})\s*\[[\d:]+<[\d:?]+,\s*[\d.?]+(?:it/s|s/it)\]"
+)
 _BAR_TITLE = re.compile(r"(?P<title>.*?):?\s*\d{1,3}%\|")
 _TORCHTUNE_TITLE = re.compile(r"(\d{1,9})\|(\d{1,15})\|")
 _MEGATRON_VALIDATION = re.compile(
@@ -71,6 +74,12 @@ class Bar:
     has_title: bool
     names_step: bool
     record: dict[str, Cell]
+
+
+def read_plain_bar(line: str) -> tuple[int, int] | None:
+    """How far a bar is that shows nothing else; most of a log's lines may be such bars."""
+    match = _PLAIN_BAR.fullmatch(line)
+    return (int(match[1]), int(match[2])) if match else None
 
 
 def read_bar(line: str, also: Set[str] = frozenset()) -> Bar | None:

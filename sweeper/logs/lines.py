@@ -19,6 +19,7 @@ from sweeper.logs.line_forms import (
     read_dict,
     read_llm_c,
     read_megatron_validation,
+    read_plain_bar,
 )
 from sweeper.logs.pairs import Pair, find_pairs
 from sweeper.logs.printed_settings import SettingReader
@@ -151,9 +152,14 @@ class LineReader:
 
     def _read_special(self, line: str) -> tuple[str, dict[str, Cell]]:
         """Makes of line other than pairs, and lines that are used up; no kind for the rest."""
-        bar = read_bar(line, self.columns.keys()) if "[" in line and "<" in line else None
-        if bar and not bar.has_title and (self._bar is None or self._bar[1] == bar.total):
-            self._bar = (bar.done, bar.total)
+        bar = None
+        if "[" in line and "<" in line:
+            if plain := read_plain_bar(line):
+                self._go_to(*plain)
+                return "progress bar", {}
+            bar = read_bar(line, self.columns.keys())
+        if bar and not bar.has_title:
+            self._go_to(bar.done, bar.total)
         if "{" in line and "}" in line[line.index("{") :] and (record := read_dict(line)):
             return "dict", record
         if bar:
@@ -168,6 +174,11 @@ class LineReader:
         if self._table is not None and (record := read_csv_row(line, *self._table)):
             return "CSV", record
         return ("text" if self._is_used_up(line) else ""), {}
+
+    def _go_to(self, done: int, total: int) -> None:
+        """Follow the run's own bar: the first one; others belong to evaluations."""
+        if self._bar is None or self._bar[1] == total:
+            self._bar = (done, total)
 
     def _of_bar(self, bar: Bar) -> dict[str, Cell]:
         if not self._plays(bar.record, LOSSES):
