@@ -135,6 +135,7 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
             f"{source}: a header without rows; its columns are {', '.join(names) or 'none'} "
             "(allowed: at least one row with a loss)"
         )
+    notes += _repeated(names)
     return Table(_NAMES[used], lines, _columns(names, rows), notes=tuple(notes))
 
 
@@ -209,7 +210,13 @@ def _read_plain(text: str, delimiter: str) -> Table | None:
     for place, name in enumerate(names):
         if name and name not in columns:
             columns[name] = list(cells[place::width])
-    return Table(_NAMES[delimiter], range(2, len(lines) + 1), columns)
+    return Table(_NAMES[delimiter], range(2, len(lines) + 1), columns, notes=_repeated(names))
+
+
+def _repeated(names: Sequence[str]) -> tuple[str, ...]:
+    """A note for each name that several columns have."""
+    repeated = dict.fromkeys(name for name in names if name and names.count(name) > 1)
+    return tuple(f"several columns are called {name}: the first counts" for name in repeated)
 
 
 def _columns(names: Sequence[str], rows: list[list[str]]) -> dict[str, list[Cell]]:

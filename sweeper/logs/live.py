@@ -24,6 +24,7 @@ class LiveReader:
     """Turns what a run prints into points, as it comes.
 
     The same step may come twice with different fields. Chatter is passed over and never raises.
+    Of the formats only `jsonl` matters here: then every line that is no object is chatter.
     """
 
     def __init__(self, options: LogOptions = GUESS_ALL) -> None:

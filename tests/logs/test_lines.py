@@ -171,6 +171,20 @@ def test_printed_dicts_name_no_step(
     assert how in note
 
 
+def test_bars_of_evaluations_are_not_the_runs_own(tmp_path: Path) -> None:
+    bare = "{}%|#  | {}/{} [00:02<?, ?it/s]\r"
+    text = (
+        bare.format(10, 30, 300)
+        + "{'loss': 5.0}\n"
+        + bare.format(50, 99, 100)
+        + "{'loss': 4.0}\n"
+        + bare.format(20, 60, 300)
+        + "{'loss': 3.0}\n"
+    )
+
+    assert [p.step for p in read(tmp_path, text).curve] == [30, 31, 60]
+
+
 def test_a_progress_bar_lends_its_step_to_dicts(tmp_path: Path) -> None:
     text = (
         "  0%|   | 0/90 [00:00<?, ?it/s]\r 11%|#  | 10/90 [00:02<00:18, 4.0it/s]"

@@ -211,6 +211,14 @@ def test_the_plainer_name_wins_unless_it_is_sparse(tmp_path: Path) -> None:
     assert [point.train_loss for point in sparse.curve] == [9, 8, 7]
 
 
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_of_columns_of_one_name_the_first_counts(tmp_path: Path, quote: str) -> None:
+    log = read(tmp_path, f"step,loss,{quote}loss{quote}\n1,5,9\n2,4,9\n")
+
+    assert [point.train_loss for point in log.curve] == [5, 4]
+    assert log.notes == ("several columns are called loss: the first counts",)
+
+
 def test_a_flag_names_a_column(tmp_path: Path) -> None:
     options = LogOptions(columns={"train_loss": "Objective", "step": "n"})
 
