@@ -15,8 +15,9 @@ from sweeper.logs.table import Table
 from sweeper.logs.values import Cell
 
 _DELIMITERS = (",", "\t", ";", "|")
-ALIGNED = "  "
+ALIGNED, SPACED = "  ", " "
 _GAP = re.compile(r"[ \t]{2,}|\t")
+_SPACES = re.compile(r"[ \t]+")
 _RULE = set("|:-+ \t\r")
 _HEAD = 65_536  # characters
 _OF_A_NUMBER = set("+-.0123456789")
@@ -39,6 +40,8 @@ def find_delimiter(text: str) -> str | None:
         return best
     if best is None and _is_aligned(text):
         return ALIGNED
+    if best is None and _is_spaced(text):
+        return SPACED
     return best if best is not None and _is_table(text, best) else None
 
 
@@ -49,6 +52,14 @@ def _is_aligned(text: str) -> bool:
     names = _GAP.split(lines[0]) if lines else []
     num_known = sum(map(_is_known, names))
     return len(lines) > 1 and len(widths) == 1 and num_known > 1 and num_known * 2 >= len(names)
+
+
+def _is_spaced(text: str) -> bool:
+    """Whether single spaces part known names and, below them, numbers, as numpy's tables do."""
+    lines = [line.split() for line in text.split("\n")[:20] if line.strip()]
+    is_header = len(lines) > 1 and len(lines[0]) > 1 and all(map(_is_known, lines[0]))
+    width = len(lines[0]) if is_header else 0
+    return is_header and all(len(x) == width and all(map(_is_number, x)) for x in lines[1:])
 
 
 def _is_known(name: str) -> bool:
@@ -108,8 +119,9 @@ def read_csv_table(source: str, text: str, delimiter: str | None) -> Table:
     text = without_comments(text)
     if used == "|":
         text = "\n".join(map(_without_rules, text.split("\n")))
-    elif used == ALIGNED:
-        text = "\n".join(_GAP.sub("\t", line.strip()) for line in text.split("\n"))
+    elif used in (ALIGNED, SPACED):
+        gap = _GAP if used == ALIGNED else _SPACES
+        text = "\n".join(gap.sub("\t", line.strip()) for line in text.split("\n"))
         used = "\t"
     if (plain := _read_plain(text, used)) is not None:
         return plain

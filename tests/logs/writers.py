@@ -127,6 +127,10 @@ def write_numpy(folder: Path) -> Path:
     return write_lines(folder, "n.csv", "# step,loss,val_loss\n", "{step},{train},{val}")
 
 
+def write_numpy_spaced(folder: Path) -> Path:
+    return write_lines(folder, "n.dat", "# step loss val_loss\n", "{step} {train} {val}")
+
+
 def write_fastai(folder: Path) -> Path:
     header = "step      train_loss  valid_loss  accuracy  time\n"
     return write_lines(folder, "f.txt", header, "{step:<4d}      {train}    {val}    0.81    00:12")
@@ -183,6 +187,7 @@ WRITERS: tuple[Writer, ...] = (
     write_aligned,
     write_comments,
     write_numpy,
+    write_numpy_spaced,
     write_fastai,
     write_comet,
     write_gzip,
