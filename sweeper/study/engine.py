@@ -39,6 +39,9 @@ _TOLD = {
     "trial_folder": "TRIAL_FOLDER",
     "resume": "RESUME",
 }
+# A process needs these for what they are.
+_FOR_PROGRAMS = ("PATH", "HOME", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUNBUFFERED")
+_FOR_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # Launchers of parallel training read RANK as a process's place: a script that
 # sees it waits for partners that never come.
 _OTHER_NAMES = {"rank": "LORA_RANK"}
@@ -114,6 +117,9 @@ class _Variables(Quantity):
             elif not isinstance(variable, str) or not _VARIABLE.fullmatch(variable):
                 allowed = "allowed: letters, digits and _, such as BLOCK_SIZE"
                 yield Issue((name,), f"cannot use {shown(variable)} as a variable ({allowed})")
+            elif variable in (*_FOR_PROGRAMS, *_FOR_THREADS):
+                message = f"{variable} means something else to every program"
+                yield Issue((name,), f"{message} (allowed: a variable of its own)")
 
     def _twice(self, given: Mapping[str, str]) -> Iterator[Issue]:
         taken = {v: n for n, v in DEFAULT_VARIABLES.items() if n not in given}

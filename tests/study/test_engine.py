@@ -153,6 +153,13 @@ def test_what_a_command_changes_in_the_rest(
     assert any(message in line for line in problems(OWN, override))
 
 
+@pytest.mark.parametrize("variable", ["PATH", "HOME", "PYTHONPATH", "OMP_NUM_THREADS"])
+def test_a_variable_that_programs_need_is_refused(problems: Problems, variable: str) -> None:
+    found = problems(OWN, f"engine.env.seed={variable}")
+    assert len(found) == 1
+    assert f"engine.env.seed: {variable} means something else" in found[0]
+
+
 @pytest.mark.usefixtures("script")
 def test_short_trials_are_no_shorter_than_a_block_that_nobody_uses(problems: Problems) -> None:
     text = OWN + "baseline: {hyperparameters: {block_size: 8}}\nevaluate: {every_tokens: 32}\n"
