@@ -17,6 +17,7 @@ from sweeper.study.hyperparameters import resolved_value
 
 _ALWAYS = ("block_size", "batch_size", "accumulation", "learning_rate", "schedule", "warmup")
 _SEED = 17
+_NOT_KNOWN = "not known; sweeper's default"
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,11 @@ class PlannedBaseline:
     remarks: Mapping[str, str]
     left_out: tuple[str, ...]
     seed: int
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether some values are ours, for nobody knows the run's."""
+        return _NOT_KNOWN in self.remarks.values()
 
 
 def plan_baseline(config: RunConfig, ground: Ground) -> PlannedBaseline:
@@ -58,7 +64,7 @@ def plan_baseline(config: RunConfig, ground: Ground) -> PlannedBaseline:
     defaults = Hyperparameters()
     for name in [name for name in _ALWAYS if name not in values]:
         texts[name] = value_text(getattr(defaults, name))
-        remarks[name] = "not known; sweeper's default"
+        remarks[name] = _NOT_KNOWN
     order = [*_ALWAYS, *(name for name in texts if name not in _ALWAYS)]
     return PlannedBaseline(
         hyperparameters=Hyperparameters.model_validate(values),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -29,6 +29,7 @@ from sweeper.study.engine import DEFAULT_VARIABLES
 _COLUMN = 38  # where the remarks beside values begin
 _LONGEST_NAME = 200
 _EVALUATED_BLOCK = 128
+# Always named, beside all that the space searches.
 _TOLD = ("total_steps", "block_size", "batch_size", "accumulation", "learning_rate", "schedule")
 _EVALUATED_TOKENS = {True: 6_000, False: 100_000}  # for a stand-in base, and for the user's
 
@@ -44,6 +45,7 @@ class _Plan:
     baseline: PlannedBaseline
     hypotheses: PlannedHypotheses
     budget: PlannedBudget
+    space: Mapping[str, str]
 
 
 def study_text(
@@ -72,6 +74,7 @@ def study_text(
     ground = choose_ground(diagnosis.causes, model, data, command)
     baseline = plan_baseline(diagnosis.case.config, ground)
     hypotheses = plan_hypotheses(diagnosis.recommendations, diagnosis.causes, baseline, ground)
+    budget = plan_budget(diagnosis.case, baseline, hypotheses.testable, ground)
     plan = _Plan(
         diagnosis=diagnosis,
         name=printable(name)[:_LONGEST_NAME].strip() or "diagnosis",
@@ -79,7 +82,8 @@ def study_text(
         ground=ground,
         baseline=baseline,
         hypotheses=hypotheses,
-        budget=plan_budget(diagnosis.case, baseline, hypotheses.testable, ground),
+        budget=budget,
+        space=plan_space(baseline, hypotheses.testable, ground, budget.tokens_per_trial),
     )
     sections = (
         _head(plan),
@@ -132,7 +136,8 @@ def _ground(plan: _Plan) -> Iterator[str]:
         yield "engine:"
         yield f"  command: {ground.command}"
         yield "  env:"
-        yield from (f"    {name}: {DEFAULT_VARIABLES[name]}" for name in _TOLD)
+        told = [*_TOLD, *(name for name in plan.space if name not in _TOLD)]
+        yield from (f"    {name}: {DEFAULT_VARIABLES[name]}" for name in told)
         yield "  metrics: auto"
         return
     if ground.model_stands_in or ground.data_stands_in:
@@ -202,14 +207,17 @@ def _budget(plan: _Plan) -> Iterator[str]:
 
 
 def _duration(seconds: float) -> str:
-    minutes = max(round(seconds / 60), 1)
+    minutes = round(seconds / 60)
+    if minutes < 1:
+        return "less than a minute"
     if minutes < 60:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _baseline(plan: _Plan) -> Iterator[str]:
-    yield "# The run as it was. It is trained again, so that all trials compare."
+    known = "as far as it is known" if plan.baseline.has_defaults else "as it was"
+    yield f"# The run {known}. It is trained again, so that all trials compare."
     for sentence in plan.baseline.left_out:
         yield from comment(sentence)
     yield "baseline:"
@@ -236,10 +244,7 @@ def _space(plan: _Plan) -> Iterator[str]:
     if plan.ground.is_command:
         yield "# Strike out what your script does not read."
     yield "space:"
-    space = plan_space(
-        plan.baseline, plan.hypotheses.testable, plan.ground, plan.budget.tokens_per_trial
-    )
-    for name, form in space.items():
+    for name, form in plan.space.items():
         yield f"  {name}: {form}"
 
 

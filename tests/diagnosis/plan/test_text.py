@@ -182,6 +182,13 @@ def test_an_untrained_base_is_stood_in_for_by_one_and_embeddings_are_tried(folde
     assert "# - Do check-base" in text
 
 
+def test_a_run_that_is_known_whole_is_written_as_it_was() -> None:
+    known = {"block_size": 256, "batch_size": 8, "accumulation": 1, "learning_rate": 2e-5}
+    text = text_of(recorded_case(known | {"schedule": "cosine", "warmup": 0}))
+    assert "# The run as it was. " in text
+    assert "not known" not in text
+
+
 def test_unknown_settings_are_defaults_and_say_so(folder: Path) -> None:
     text = text_of(recorded_case({}))
     spec = loaded(folder, text)
