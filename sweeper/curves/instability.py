@@ -14,11 +14,12 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from sweeper.curves.climb import ClimbDetector
 from sweeper.curves.curve import Curve
 from sweeper.curves.finding import Finding, FindingKind
 from sweeper.curves.noise import difference_sigma, rising_sigma
 from sweeper.curves.series import Series
-from sweeper.curves.spike import ClimbDetector, Excursion, SpikeDetector, SpikeSettings
+from sweeper.curves.spike import Excursion, SpikeDetector, SpikeSettings
 
 _NEIGHBOURS = 16  # points on either side of a jump that tell the noise around it
 _MIN_NEIGHBOURS = 4

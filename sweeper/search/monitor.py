@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sweeper.curves import Point, Stop, StopReason
+from sweeper.curves.climb import ClimbDetector
 from sweeper.curves.non_finite import find_non_finite
 from sweeper.curves.plateau import find_plateau
-from sweeper.curves.spike import ClimbDetector, Excursion, SpikeDetector, SpikeSettings
+from sweeper.curves.spike import Excursion, SpikeDetector, SpikeSettings
 from sweeper.study import Hyperparameters, PruneSpec, warmup_steps
 from sweeper.study.schedule import decay_left
 from sweeper.training.course import Course

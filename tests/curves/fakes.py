@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from sweeper.curves import Finding, Point
-from sweeper.curves.spike import ClimbDetector, SpikeDetector, SpikeSettings
+from sweeper.curves.climb import ClimbDetector
+from sweeper.curves.spike import SpikeDetector, SpikeSettings
 
 # Steps and losses of a real run that spiked above its starting loss and came back.
 RECORDED_STEPS = (0, 500, 1000, 1500, 2000, 2500)
