@@ -46,16 +46,8 @@ class Point:
     epoch: float | None = None
 
 
-_FLOATS = (
-    "train_loss",
-    "val_loss",
-    "learning_rate",
-    "grad_norm",
-    "seconds",
-    "step_seconds",
-    "loss_scale",
-    "epoch",
-)
+# What a point may hold beside its place: the fields that are None where nothing was recorded.
+QUANTITIES = tuple(field.name for field in fields(Point) if field.default is None)
 _TAIL_BYTES = 1024  # some lines of a curve; one has at most about 200
 _NAMES = {field.name for field in fields(Point)}
 
@@ -135,7 +127,7 @@ def point_from_json(line: str) -> Point:
         or not {"step", "tokens"} <= set(record)
     ):
         raise ValueError(f"not a point of a curve: {line[:80]!r}")
-    for name in _FLOATS:
+    for name in QUANTITIES:
         if isinstance(record.get(name), str):
             record[name] = float(record[name])
     return Point(**record)

@@ -6,18 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-ROLES = (
-    "step",
-    "tokens",
-    "train_loss",
-    "val_loss",
-    "learning_rate",
-    "grad_norm",
-    "seconds",
-    "step_seconds",
-    "loss_scale",
-    "epoch",
-)
+from sweeper.curves.curve import QUANTITIES
+
+ROLES = ("step", "tokens", *QUANTITIES)
 PER_STEP, CUMULATIVE, RUNNING_MEAN = "per step", "cumulative", "running mean"
 
 
