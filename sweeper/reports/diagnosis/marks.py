@@ -25,13 +25,16 @@ COLOURS: dict[FindingKind, str] = {
 }
 # Speed is no property of the loss: its drops are shaded in their own panel.
 ON_LOSS = tuple(kind for kind in FindingKind if kind is not FindingKind.THROUGHPUT_DROP)
+# Of these, points stand apart: each is drawn half-way to its neighbours. The others are stretches
+# that begin and end at their own points.
+_OF_POINTS = frozenset({FindingKind.SPIKE, FindingKind.DIVERGENCE, FindingKind.NON_FINITE})
 _MOST_LABELS = 3
 _LEAST_SHARE = 0.004  # of the axis; a narrower bar would vanish
 
 
 @dataclass(frozen=True)
 class Extent:
-    """Where a finding is drawn, in steps: half an interval wider than its points on each side."""
+    """Where a finding is drawn, in steps."""
 
     start: float
     end: float
@@ -52,9 +55,10 @@ def extent_of(finding: Finding, steps: Sequence[int]) -> Extent:
     before = bisect_left(steps, finding.start_step)
     after = bisect_right(steps, finding.end_step)
     start, end = float(finding.start_step), float(finding.end_step)
-    if before > 0:
+    stands_apart = finding.kind in _OF_POINTS
+    if before > 0 and stands_apart:
         start -= (start - steps[before - 1]) / 2
-    if after < len(steps):
+    if after < len(steps) and stands_apart:
         end += (steps[after] - end) / 2
     least = _LEAST_SHARE * (steps[-1] - steps[0]) if steps else 0.0
     short = max(least - (end - start), 0.0) / 2

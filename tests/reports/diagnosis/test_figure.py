@@ -181,12 +181,18 @@ def test_of_many_spikes_only_the_largest_are_labelled() -> None:
     ("start", "end", "expected"),
     [(200, 200, (150, 250)), (0, 100, (0, 150)), (400, 500, (350, 500)), (150, 150, (125, 175))],
 )
-def test_an_extent_reaches_half_way_to_the_neighbours(
+def test_points_that_stand_apart_reach_half_way_to_their_neighbours(
     start: int, end: int, expected: tuple[float, float]
 ) -> None:
     finding = Finding(FindingKind.SPIKE, start, end, 1.0, True, "x")
     extent = extent_of(finding, range(0, 501, 100))
     assert (extent.start, extent.end) == expected
+
+
+@pytest.mark.parametrize("kind", [FindingKind.PLATEAU, FindingKind.THROUGHPUT_DROP])
+def test_a_stretch_begins_where_it_begins(kind: FindingKind) -> None:
+    extent = extent_of(Finding(kind, 200, 500, 1.0, None, "x"), range(0, 501, 100))
+    assert (extent.start, extent.end) == (200, 500)
 
 
 @settings(deadline=None, derandomize=True)
