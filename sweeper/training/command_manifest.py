@@ -9,13 +9,12 @@ import shlex
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 from sweeper.curves import Curve, Stop
-from sweeper.errors import CheckpointError
-from sweeper.files import write_durably
 from sweeper.study import CommandEngine, Hyperparameters
 from sweeper.training.course import Course
+from sweeper.training.manifest_file import read_json, write_json
 
 _STRICT = ConfigDict(frozen=True, extra="forbid")
 
@@ -152,7 +151,7 @@ def command_result(
 
 def write_command_manifest(path: Path, manifest: CommandManifest) -> None:
     """Write a manifest durably, in the place of an older one."""
-    write_durably(path, (manifest.model_dump_json(indent=2, by_alias=True) + "\n").encode())
+    write_json(path, manifest)
 
 
 def read_command_manifest(path: Path) -> CommandManifest:
@@ -161,13 +160,4 @@ def read_command_manifest(path: Path) -> CommandManifest:
     Raises:
         CheckpointError: There is none, or it is damaged or of another format.
     """
-    try:
-        return CommandManifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path}: no manifest there ({error.strerror})") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"{path}: not a manifest that this version reads ({place}: {first['msg']})"
-        ) from error
+    return read_json(path, CommandManifest)

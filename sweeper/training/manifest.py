@@ -7,14 +7,13 @@ import importlib.metadata
 import os
 import platform
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from sweeper.errors import CheckpointError
-from sweeper.files import write_durably
 from sweeper.models.base import is_builtin
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
+from sweeper.training.manifest_file import read_json, write_json
 from sweeper.training.workbench import Ground, Workbench
 
 _DEPENDENCIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
@@ -144,7 +143,7 @@ def moved(source: str, old_folder: Path, new_folder: Path) -> str:
 
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Write a manifest durably, in the place of an older one."""
-    write_durably(path, (manifest.model_dump_json(indent=2) + "\n").encode())
+    write_json(path, manifest)
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -153,16 +152,7 @@ def read_manifest(path: Path) -> Manifest:
     Raises:
         CheckpointError: There is none, or it is damaged or of another format.
     """
-    try:
-        return Manifest.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path}: no manifest there ({error.strerror})") from error
-    except ValidationError as error:
-        first: Any = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise CheckpointError(
-            f"{path}: not a manifest that this version reads ({place}: {first['msg']})"
-        ) from error
+    return read_json(path, Manifest)
 
 
 def hash_files(folder: Path) -> dict[str, str]:

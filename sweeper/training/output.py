@@ -27,8 +27,8 @@ class Output:
 
     def __init__(self, path: Path, engine: CommandEngine) -> None:
         self._file = path.open("ab")
-        self._only_json = engine.metrics == "jsonl"
-        self._reader = LiveReader(LogOptions(pattern=engine.pattern))
+        form = "jsonl" if engine.metrics == "jsonl" else None
+        self._reader = LiveReader(LogOptions(format=form, pattern=engine.pattern))
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._rest = ""
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
@@ -58,8 +58,6 @@ class Output:
         self._rest = rest[-_LONGEST_LINE:]
         lines = [line for line in lines if line and len(line) < _LONGEST_LINE]
         self._last.extend(lines)
-        if self._only_json:
-            lines = [line for line in lines if line.lstrip().startswith("{")]
         return self._reader.feed("".join(line + "\n" for line in lines))
 
     @property
