@@ -31,8 +31,15 @@ def test_products() -> None:
 
 @pytest.mark.parametrize(
     ("tokens", "num_blocks", "num_steps"),
-    [(1, 1, 1), (256, 1, 1), (512 * 32, 64, 2), (512 * 32 + 255, 64, 2), (513 * 32, 64, 2)]
-    + [(65 * 256, 65, 3), (0, 1, 1)],
+    [
+        (1, 1, 1),
+        (256, 1, 1),
+        (512 * 32, 64, 2),
+        (512 * 32 + 255, 64, 2),
+        (513 * 32, 64, 2),
+        (65 * 256, 65, 3),
+        (0, 1, 1),
+    ],
 )
 def test_a_budget_is_whole_blocks_and_the_last_step_may_be_short(
     tokens: int, num_blocks: int, num_steps: int
