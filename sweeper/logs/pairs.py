@@ -17,7 +17,7 @@ NUMBER = (
 _RATE = r"(?:it|iters?|steps?|tok|tokens|samples)/s(?:ec)?|s/it|ms/step|s/step"
 _VALUE = r"\w|\s*[:=]|\s+[-+]?\.?\d"  # what follows a name, and no unit
 _PAIR = re.compile(
-    r"([A-Za-z_][\w/.\- ]{0,60}?(?:\s?\([A-Za-z/%]{1,20}\))?)"
+    r"(?<![A-Za-z_])([A-Za-z_][\w/.\- ]{0,60}?(?:\s?\([A-Za-z/%]{1,20}\))?)"
     r"(?:\s*[:=]\s*|\s+)(?:tensor\()?\[?"
     rf"({NUMBER})(?:\s?(ms|s|sec|us|µs|min|m|h|k|%|{_RATE})(?!{_VALUE}))?(?![\w])"
     r"(?:\s?/\s*(\d{1,15})\]?)?",

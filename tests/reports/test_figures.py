@@ -127,7 +127,7 @@ def test_val_loss_clips_spikes_and_says_so(results: StudyResults) -> None:
 
 def test_val_loss_shows_the_recorded_log_apart(results: StudyResults) -> None:
     recorded = figure_val_loss(results).axes[1]
-    assert "another model and corpus" in recorded.get_title(loc="left") + recorded.get_title()
+    assert "a run from elsewhere" in recorded.get_title(loc="left") + recorded.get_title()
     assert [len(line.get_xdata()) for line in recorded.lines] == [6, 6]
     assert len(figure_val_loss(replace(results, recorded=None)).axes) == 1
 

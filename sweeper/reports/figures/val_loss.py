@@ -249,7 +249,7 @@ def _excursions(points: Iterable[Point], high: float) -> list[int]:
 
 def _draw_recorded(axes: Axes, recorded: Curve) -> None:
     """The recorded log over steps: its tokens and its loss compare with nothing else here."""
-    axes.set_title("The recorded baseline\n(another model and corpus)")
+    axes.set_title("The recorded baseline\n(a run from elsewhere)")
     axes.set_xlabel("steps")
     axes.set_ylabel("loss: solid validation, dashed train")
     for name, text, dashes, marker in _LOSSES:
