@@ -13,7 +13,7 @@ demo: $(STAMP)
 	$(BIN)/sweeper run studies/plateau.yaml
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --numprocesses=auto
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -293,8 +293,6 @@ def train(
             outcome = train_manifest(manifest, observe=view.observe, report=view.tell)
             folder = manifest.parent
         else:
-            from sweeper.training.single import RunOrder, train_recipe
-
             flags = {
                 "block_size": block_size,
                 "batch_size": batch_size,
@@ -302,8 +300,12 @@ def train(
             }
             given = [f"{name}={value!r}" for name, value in flags.items() if value is not None]
             start = read_recipe(recipe) if recipe else Hyperparameters()
+            chosen = recipe_from(start, [*given, *(settings or [])], os.environ)
+            # After the recipe: a typing error should not wait for torch.
+            from sweeper.training.single import RunOrder, train_recipe
+
             order = RunOrder(
-                recipe=recipe_from(start, [*given, *(settings or [])], os.environ),
+                recipe=chosen,
                 model=model,
                 data=data,
                 steps=steps,

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.detection [RUNS_PER_FAMILY]
 
 The families draw length, level, noise and shape from a seed (tests/curves/families.py); the tests
-hold the detectors against 40 seeds of each, this prints the rates over many more, and how long a
+hold the detectors against 25 seeds of each, this prints the rates over many more, and how long a
 log of 100,000 points takes.
 """
 
