@@ -159,10 +159,12 @@ def _part(fraction: float) -> str:
 
 
 def _disagreement(case: Case, step: int) -> Iterator[str]:
+    """Some trainers log the rate that a step used, others the one that the next will use."""
     logged, scheduled = logged_rate(case.curve, step), scheduled_rate(case.config, step)
-    if logged is None or scheduled is None:
+    used = scheduled_rate(case.config, max(step - 1, 0))
+    if logged is None or scheduled is None or used is None:
         return
-    if not math.isclose(logged, scheduled, rel_tol=_RATE_TOLERANCE):
+    if not any(math.isclose(logged, rate, rel_tol=_RATE_TOLERANCE) for rate in (scheduled, used)):
         yield (
             f"the log says {phrases.rate(logged)}, the schedule as given {phrases.rate(scheduled)}"
         )

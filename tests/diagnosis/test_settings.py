@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sweeper.curves import FindingKind
-from sweeper.diagnosis.case import CorpusFacts, Passage
+from sweeper.diagnosis.case import CorpusFacts, Passage, RunConfig
 from sweeper.diagnosis.diagnosis import EventSettings
 from sweeper.diagnosis.settings import MOST_EVENTS, settings_at_events
 from tests.diagnosis.fakes import (
@@ -146,3 +146,13 @@ def test_a_plateau_is_an_event_as_well() -> None:
     case = case_of(points([3.0] * 9), [finding(FindingKind.PLATEAU, 2, 8)])
 
     assert [(event.step, event.what) for event in settings_at_events(case)] == [(2, "plateau")]
+
+
+def test_a_rate_logged_as_used_by_the_step_before_agrees_with_the_schedule() -> None:
+    """After 20 of 100 steps: the last used 8.1e-3 of 1e-2, the next uses 8.0e-3."""
+    known = {"learning_rate": 1e-2, "schedule": "linear", "total_steps": 100}
+    for logged, agrees in ((8.1e-3, True), (8.0e-3, True), (7.0e-3, False)):
+        rows = points([3.0] * 4, every=10, learning_rate=[1e-2, 9e-3, logged, logged])
+        (event,) = settings_at_events(case_of(rows, [spike(20)], known))
+
+        assert any("the log says" in remark for remark in event.remarks) is not agrees

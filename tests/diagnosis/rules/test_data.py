@@ -127,6 +127,18 @@ def test_leak(case: Case, expected: str) -> None:
     assert expected in told(answer(case, "leak"))
 
 
+def test_a_leak_comes_first_only_where_the_losses_show_it() -> None:
+    both = corpus_of(split_duplicates=("a",))
+    shown = answer(case_of(ABOVE, val_loss=BELOW, corpus=both), "leak")
+    unseen_case = case_of(BELOW, val_loss=ABOVE, corpus=both)
+    unseen = answer(unseen_case, "leak")
+
+    assert shown.confidence > 0.6 > unseen.confidence
+    (late,) = unseen.rule.advise(unseen_case, unseen.decision)
+    (first,) = shown.rule.advise(unseen_case, shown.decision)
+    assert (first.urgency, late.urgency) == (1, 4)
+
+
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
