@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from sweeper.curves import FindingKind
-from sweeper.diagnosis.case import CorpusFacts, Passage, RunConfig
+from sweeper.diagnosis.case import CorpusFacts, Passage
 from sweeper.diagnosis.diagnosis import EventSettings
 from sweeper.diagnosis.settings import MOST_EVENTS, settings_at_events
 from tests.diagnosis.fakes import (
