@@ -16,7 +16,7 @@ from sweeper.curves.series import Series
 _MIN_REPEATS = 4
 _MIN_EVALUATIONS = 3
 # A coincidence of rounded numbers less likely than this is none.
-_UNLIKELY = 1e-6
+_UNLIKELY = 1e-4
 _MAX_PERIOD = 20_000
 _MOVES = 0.01  # a training loss that varies by more than this fraction is being trained
 
@@ -58,14 +58,12 @@ def _period(values: NDArray[np.float64]) -> int | None:
         return None
     # Only lags at which the last value recurs can be periods.
     lags = (num - 1 - np.flatnonzero(values[:-1] == values[-1]))[::-1]
-    _, counts = np.unique(values, return_counts=True)
     for lag in lags[lags <= min(_MAX_PERIOD, num - _MIN_REPEATS)].tolist():
         if not np.array_equal(values[lag:], values[:-lag]):
             continue
-        distinct = len(np.unique(values[:lag]))
         # Two values drawn from those seen are equal by chance about so often.
-        by_chance = 1 / distinct if distinct > 1 else float(np.max(counts) / num)
-        if lag == 1 or by_chance ** (num - lag) < _UNLIKELY ** (1 / 1.5):
+        by_chance = 1 / len(np.unique(values[:lag]))
+        if lag == 1 or by_chance ** (num - lag) < _UNLIKELY:
             return int(lag)
     return None
 

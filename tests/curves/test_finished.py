@@ -106,7 +106,7 @@ def test_spikes_of_losses_logged_at_other_steps_are_one_if_they_can_be(
         pytest.param([15.5, 13.0, 3.8, 2.4, 1.4, 5.8, 7.1, 10.0], 5, id="rising at the end"),
         pytest.param([3.3, 3.4, 3.6, 7.3, 4.2, 7.6, NAN], 3, id="ends in no number"),
         pytest.param([3.0, 14.4, 15.3, 12.8, 13.8, 12.8], 1, id="at once"),
-        pytest.param([1.2, 1.0, 1.1, 1.2, 1.3, 1.45], 2, id="step by step"),
+        pytest.param([1.2, 1.0, 1.1, 1.2, 1.3, 1.6], 2, id="step by step"),
         pytest.param([*[3.0] * 40, *[3.0 + 0.02 * i for i in range(60)]], 40, id="slowly"),
     ],
 )
@@ -115,7 +115,7 @@ def test_what_does_not_come_back_has_diverged(loss: list[float], start_step: int
 
     assert found.start_step == pytest.approx(start_step, abs=20 if len(loss) > 50 else 0)
     assert found.recovered is False
-    assert found.severity > 0.4
+    assert found.severity > 0.5
 
 
 def test_a_last_point_that_jumps_has_not_diverged_yet() -> None:
@@ -167,9 +167,6 @@ def test_broken_numbers_count_where_they_did_harm(
 
 
 # ------------------------------------------------------------------ flat
-
-
-FALL = [9.2, 7.0, 6.6]
 
 
 def test_a_plateau_begins_where_the_last_progress_ended() -> None:
