@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
@@ -80,3 +81,49 @@ class Engine(Protocol):
 
     def finish(self) -> None:
         """Take the adapter off the base again."""
+
+
+class Batch(NamedTuple):
+    """What one seat of a pack learns from in one step.
+
+    Attributes:
+        blocks: The blocks of its effective batch.
+        micro_batch: Its blocks per forward pass, at least 1.
+    """
+
+    blocks: Blocks
+    micro_batch: int
+
+
+class SeatOutOfMemory(Exception):
+    """A pack ran out of memory over the micro-batch of one of its seats."""
+
+    def __init__(self, seat: int) -> None:
+        super().__init__(f"the micro-batch of seat {seat} does not fit")
+        self.seat = seat
+
+
+class Pack(Protocol):
+    """Engines on one base that take their steps together.
+
+    What a seat gives does not depend on its neighbours, beyond rounding: not on
+    how many they are, nor on what they train, nor on whether they diverge.
+    """
+
+    @property
+    def seats(self) -> Sequence[Engine]:
+        """The engines, each of which trains one adapter at a time; at least one."""
+
+    def accumulate(self, batches: Mapping[int, Batch]) -> dict[int, Gradient]:
+        """`Engine.accumulate` for several seats, by their index in `seats`.
+
+        Raises:
+            SeatOutOfMemory: A seat's micro-batch does not fit. All seats are as
+                before, their generators included.
+        """
+
+    def apply(self, learning_rates: Mapping[int, float]) -> None:
+        """`Engine.apply` for several seats."""
+
+    def evaluate(self, seats: Collection[int], blocks: Blocks) -> dict[int, float]:
+        """`Engine.evaluate` for several seats on the same blocks."""
