@@ -1,12 +1,17 @@
-"""The training loop: one for every engine, study, reproduction and single run."""
+"""The training loop: one for every engine, study, reproduction and single run.
+
+A run is a generator: it asks for a step or an evaluation, waits for the answer, and returns
+how it ended. So whoever answers can let several runs take their steps together.
+"""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve, write_curve
 from sweeper.data import Blocks, TokenStream, training_blocks
@@ -16,13 +21,46 @@ from sweeper.study import Hyperparameters
 from sweeper.study.schedule import learning_rate_at
 from sweeper.training.checkpoint import CheckpointFolder, Progress
 from sweeper.training.course import Course
-from sweeper.training.device import is_out_of_memory
-from sweeper.training.engine import Engine, Gradient
+from sweeper.training.engine import Batch, Engine, Gradient, SeatOutOfMemory
 from sweeper.training.outcome import Outcome
 from sweeper.training.watches import Watch
 
 _START_AGAIN = "remove this folder to train the trial from its start"
 CHECKPOINT_SECONDS = 60.0  # at most this much work is lost to a kill between two rungs
+
+
+class Step(NamedTuple):
+    """A run asks for one optimizer step. The answer is `Stepped`, or `SeatOutOfMemory` thrown.
+
+    Attributes:
+        batch: What to learn from.
+        learning_rate: For the update.
+    """
+
+    batch: Batch
+    learning_rate: float
+
+
+class Evaluate(NamedTuple):
+    """A run asks for its adapter's loss on these blocks. The answer is a float, in nats."""
+
+    blocks: Blocks
+
+
+class Stepped(NamedTuple):
+    """A step that was taken.
+
+    Attributes:
+        gradient: What it was taken with.
+        seconds: What the run is charged for it.
+    """
+
+    gradient: Gradient
+    seconds: float
+
+
+Result = TypeVar("Result")
+Asking = Generator[Step | Evaluate, Stepped | float, Result]
 
 
 @dataclass(frozen=True)
@@ -53,14 +91,17 @@ class Run:
 COMPLETED = Stop(StopReason.COMPLETED, "the whole budget was trained")
 
 
-def train(run: Run, engine: Engine, watch: Watch, interrupt: Callable[[], Stop | None]) -> Outcome:
+def train(
+    run: Run, engine: Engine, watch: Watch, interrupt: Callable[[], Stop | None]
+) -> Asking[Outcome]:
     """Train a recipe to its end, resuming from its newest checkpoint if it has one.
 
     The engine must have been started with the run's recipe.
 
     Args:
         run: What to train.
-        engine: Trains it.
+        engine: The seat that trains it; its state is kept and restored here, while its
+            steps and evaluations are asked for.
         watch: Sees every point; what it returns ends the run.
         interrupt: Asked after every step; what it returns ends the run after a
             checkpoint.
@@ -88,23 +129,23 @@ class _Training:
         self._micro_batch = run.hyperparameters.batch_size
         self._spike_start_step: int | None = None
 
-    def train(self) -> Outcome:
+    def train(self) -> Asking[Outcome]:
         stop = None
         if self._checkpoints.steps():
             self._resume()
         else:
-            stop = self._begin()
+            stop = yield from self._begin()
         self._saved_at = time.monotonic()
         with (self._run.folder / "curve.jsonl").open("a", encoding="utf-8") as self._log:
             while stop is None and self._step < self._run.course.total_steps:
-                stop = self._advance()
+                stop = yield from self._advance()
         if stop is None:
             stop = COMPLETED
         return Outcome(stop, Curve(tuple(self._points)), self._micro_batch, tuple(self._notes))
 
-    def _begin(self) -> Stop | None:
+    def _begin(self) -> Asking[Stop | None]:
         """Step 0: the base as it is, which every curve starts from."""
-        point = Point(step=0, tokens=0, val_loss=self._evaluate(), seconds=0.0)
+        point = Point(step=0, tokens=0, val_loss=(yield from self._evaluate()), seconds=0.0)
         self._points = [point]
         write_curve(self._run.folder / "curve.jsonl", self._points)
         self._save(point)
@@ -133,36 +174,32 @@ class _Training:
             self._watch.replay(point)
         self._spike_start_step = self._watch.spike_start_step
 
-    def _advance(self) -> Stop | None:
+    def _advance(self) -> Asking[Stop | None]:
         """One optimizer step, and what follows from it."""
-        began = time.perf_counter()
         rate = learning_rate_at(self._step, self._run.course.total_steps, self._run.hyperparameters)
         try:
-            gradient = self._gradient()
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
+            stepped = yield from self._take_step(rate)
+        except SeatOutOfMemory:
             return Stop(
                 StopReason.OUT_OF_MEMORY,
                 f"at step {self._step}: not even one block of "
                 f"{self._run.course.block_size} tokens fits",
             )
-        self._engine.apply(rate)
-        self._seconds += time.perf_counter() - began
+        self._seconds += stepped.seconds
         self._step += 1
-        point = self._point(gradient, rate)
+        point = yield from self._point(stepped.gradient, rate)
         stop = self._watch.update(point)
         if stop is not None and stop.reason is not StopReason.NON_FINITE:
-            point = self._with_val_loss(point)
+            point = yield from self._with_val_loss(point)
         self._record(point)
         self._mark_spike()
         return self._checkpoint(point, stop)
 
-    def _gradient(self) -> Gradient:
-        """The step's gradient, with micro-batches halved until they fit."""
+    def _take_step(self, rate: float) -> Asking[Stepped]:
+        """A step at a rate, with micro-batches halved until they fit."""
         first, num_blocks = self._run.course.blocks_of(self._step)
         block_size = self._run.course.block_size
-        batch = training_blocks(
+        blocks = training_blocks(
             self._run.stream,
             start_tokens=first * block_size,
             num_blocks=num_blocks,
@@ -170,11 +207,14 @@ class _Training:
         )
         while True:
             try:
-                return self._engine.accumulate(batch, self._micro_batch)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error) or self._micro_batch == 1:
+                stepped = yield Step(Batch(blocks, self._micro_batch), rate)
+            except SeatOutOfMemory:
+                if self._micro_batch == 1:
                     raise
                 self._halve_micro_batch()
+            else:
+                assert isinstance(stepped, Stepped), "a step is answered by what it was"
+                return stepped
 
     def _halve_micro_batch(self) -> None:
         whole = self._micro_batch
@@ -184,29 +224,33 @@ class _Training:
             "accumulation raised to match, same effective batch"
         )
 
-    def _point(self, gradient: Gradient, rate: float) -> Point:
+    def _point(self, gradient: Gradient, rate: float) -> Asking[Point]:
         rung = self._run.course.is_rung(self._step) and math.isfinite(gradient.grad_norm)
         return Point(
             step=self._step,
             tokens=self._run.course.tokens_after(self._step),
             train_loss=gradient.train_loss,
-            val_loss=self._evaluate() if rung else None,
+            val_loss=(yield from self._evaluate()) if rung else None,
             learning_rate=rate,
             grad_norm=gradient.grad_norm,
             seconds=self._seconds,
         )
 
-    def _with_val_loss(self, point: Point) -> Point:
+    def _with_val_loss(self, point: Point) -> Asking[Point]:
         """A run that ends between two rungs is measured once more, where it ends."""
-        return point if point.val_loss is not None else replace(point, val_loss=self._evaluate())
+        if point.val_loss is not None:
+            return point
+        return replace(point, val_loss=(yield from self._evaluate()))
 
     def _record(self, point: Point) -> None:
         self._points.append(point)
         self._log.write(point_to_json(point) + "\n")
         self._log.flush()
 
-    def _evaluate(self) -> float:
-        return self._engine.evaluate(self._run.validation)
+    def _evaluate(self) -> Asking[float]:
+        loss = yield Evaluate(self._run.validation)
+        assert isinstance(loss, float), "an evaluation is answered by its loss"
+        return loss
 
     def _mark_spike(self) -> None:
         """Keep the checkpoint from before a spike by name for as long as the spike lasts."""

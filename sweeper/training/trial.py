@@ -13,7 +13,7 @@ from sweeper.training.checkpoint import CheckpointFolder
 from sweeper.training.course import Course
 from sweeper.training.device import resolve_precision, use_deterministic_kernels
 from sweeper.training.engine import Engine
-from sweeper.training.loop import Run, train
+from sweeper.training.loop import Asking, Run, train
 from sweeper.training.manifest import (
     Manifest,
     RunPlan,
@@ -26,6 +26,7 @@ from sweeper.training.manifest import (
     write_manifest,
 )
 from sweeper.training.outcome import Outcome
+from sweeper.training.pack import train_alone
 from sweeper.training.watches import Watch
 from sweeper.training.workbench import Workbench
 
@@ -78,10 +79,34 @@ def run_plan(
     folder: Path,
     trial: int | None = None,
 ) -> Outcome:
+    """Train a plan by itself: `trial_steps` with nobody beside it."""
+    return train_alone(engine, trial_steps(plan, bench, engine, watch, interrupt, folder, trial))
+
+
+def trial_steps(
+    plan: RunPlan,
+    bench: Workbench,
+    engine: Engine,
+    watch: Watch,
+    interrupt: Callable[[], Stop | None],
+    folder: Path,
+    trial: int | None = None,
+) -> Asking[Outcome]:
     """Train a plan in a folder, resuming what an interrupted run left there.
 
     Leaves `manifest.json`, `curve.jsonl`, `checkpoint/` and, unless the run was
-    preempted, `adapter/`.
+    preempted, `adapter/`. However it ends, closed half-way included, the engine
+    is ready for another.
+
+    Args:
+        plan: What to train.
+        bench: Where.
+        engine: Of this run alone until it ends.
+        watch: Sees every point; what it returns ends the run.
+        interrupt: Asked after every step; what it returns ends the run after a
+            checkpoint.
+        folder: Gets all that it leaves.
+        trial: Its number, if it has one.
 
     Raises:
         BaseError: The recipe does not fit the base.
@@ -97,7 +122,7 @@ def run_plan(
     run = Run(plan.hyperparameters, course_of(plan), bench.stream(seed), bench.validation, folder)
     engine.start(plan.hyperparameters, seed)
     try:
-        outcome = train(run, engine, watch, interrupt)
+        outcome = yield from train(run, engine, watch, interrupt)
         if outcome.stop.reason is not StopReason.PREEMPTED:
             _end(manifest, outcome, engine, folder)
     finally:
