@@ -1,0 +1,163 @@
+"""The two operations that autograd would compute with more passes over memory.
+
+Shapes: N rows of a pass, I inputs, O outputs, G seats of a run, n rows of each, R rank.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from sweeper.models.trunk import Linear
+from sweeper.training.packed.passes import Run
+
+_GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
+_GELU_CUBIC = 0.044715
+
+
+@dataclass(frozen=True)
+class Adapters:
+    """The stacked adapters of one site as one pass needs them.
+
+    Attributes:
+        a_KRI: `lora_A` of every seat.
+        b_KRO: `lora_B` of every seat, transposed.
+        a_gradient_KRI and b_gradient_KRO: Where gradients are added.
+        scale_K11: alpha / rank of every seat.
+        ranks: Ranks of the seats, up to which rows are no padding.
+    """
+
+    a_KRI: torch.Tensor
+    b_KRO: torch.Tensor
+    a_gradient_KRI: torch.Tensor
+    b_gradient_KRO: torch.Tensor
+    scale_K11: torch.Tensor
+    ranks: Sequence[int]
+
+    def of(self, run: Run, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
+        """A and B of a run's seats, `[G, R, I]` and `[G, R, O]`, as far as any has rank."""
+        rank = self.rank(run)
+        return self.a_KRI[run.seats, :rank].to(dtype), self.b_KRO[run.seats, :rank].to(dtype)
+
+    def rank(self, run: Run) -> int:
+        """The largest rank of a run's seats."""
+        return max(self.ranks[run.seats])
+
+
+class AdaptedLinear(torch.autograd.Function):
+    """`y = x W + b + scale (dropout(x) A^T) B`, the second half for each seat with its own.
+
+    (Hu et al. 2021, arXiv:2106.09685, eq. 3.) The adapters' gradients are added to
+    `Adapters`' buffers; autograd sees the way through `x` alone.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_NI: torch.Tensor,
+        anchor: torch.Tensor,
+        linear: Linear,
+        adapters: Adapters,
+        runs: Sequence[Run],
+        masks: Sequence[torch.Tensor | None],
+    ) -> torch.Tensor:
+        """See the class.
+
+        Args:
+            ctx: Autograd's.
+            x_NI: The rows of a pass.
+            anchor: Any tensor that requires a gradient: below the first adapter `x` does not.
+            linear: The frozen layer.
+            adapters: The site's adapters.
+            runs: How the rows belong to the seats; those of seats without an adapter here
+                are left out.
+            masks: For each run the dropout's factors `[G * n, I]`; None for none.
+        """
+        y_NO = torch.addmm(linear.bias_O, x_NI, linear.weight_IO)
+        inner = []
+        for run, mask in zip(runs, masks, strict=True):
+            a_GRI, b_GRO = adapters.of(run, x_NI.dtype)
+            x_GnI = _by_seat(x_NI[run.rows] if mask is None else x_NI[run.rows] * mask, run)
+            u_GnR = torch.bmm(x_GnI, a_GRI.transpose(1, 2))
+            u_GnR *= adapters.scale_K11[run.seats]
+            _by_seat(y_NO[run.rows], run).baddbmm_(u_GnR, b_GRO)
+            inner.append(u_GnR)
+        ctx.save_for_backward(x_NI)
+        ctx.rest = linear, adapters, runs, masks, inner
+        return y_NO
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The gradient of `x`; that of the adapters goes to their buffers."""
+        (dy_NO,) = gradients
+        dy_NO = dy_NO.contiguous()
+        (x_NI,) = ctx.saved_tensors
+        linear, adapters, runs, masks, inner = ctx.rest
+        dx_NI = torch.mm(dy_NO, linear.weight_IO.t()) if ctx.needs_input_grad[0] else None
+        for run, mask, u_GnR in zip(runs, masks, inner, strict=True):
+            a_GRI, b_GRO = adapters.of(run, dy_NO.dtype)
+            rank = adapters.rank(run)
+            dy_GnO = _by_seat(dy_NO[run.rows], run)
+            x_GnI = _by_seat(x_NI[run.rows] if mask is None else x_NI[run.rows] * mask, run)
+            du_GnR = torch.bmm(dy_GnO, b_GRO.transpose(1, 2))
+            du_GnR *= adapters.scale_K11[run.seats]
+            _add_product(adapters.b_gradient_KRO[run.seats, :rank], u_GnR, dy_GnO)
+            _add_product(adapters.a_gradient_KRI[run.seats, :rank], du_GnR, x_GnI)
+            if dx_NI is None:
+                continue
+            if mask is None:
+                _by_seat(dx_NI[run.rows], run).baddbmm_(du_GnR, a_GRI)
+            else:
+                dx_NI[run.rows] += torch.bmm(du_GnR, a_GRI).flatten(0, 1) * mask
+        return dx_NI, None, None, None, None, None
+
+
+def _by_seat(rows: torch.Tensor, run: Run) -> torch.Tensor:
+    return rows.view(run.num_seats, run.num_tokens, -1)
+
+
+def _add_product(sum_GRX: torch.Tensor, left_GnR: torch.Tensor, right_GnX: torch.Tensor) -> None:
+    """`sum += left^T right`, summed up in fp32 whatever the factors are."""
+    if left_GnR.dtype == sum_GRX.dtype:
+        sum_GRX.baddbmm_(left_GnR.transpose(1, 2), right_GnX)
+    else:
+        sum_GRX += torch.bmm(left_GnR.transpose(1, 2), right_GnX)
+
+
+class SigmoidGelu(torch.autograd.Function):
+    """GELU in its tanh form (Hendrycks & Gimpel 2016, arXiv:1606.08415), by way of the sigmoid.
+
+    `0.5 (1 + tanh z)` is `sigmoid(2 z)`, whose kernel on a CPU is several times faster; the
+    slope is made on the way, so that the backward pass is one product.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        square = x * x
+        gate = (square * (_GELU_SLOPE * _GELU_CUBIC)).add_(_GELU_SLOPE).mul_(x).sigmoid_()
+        y = x * gate
+        if ctx.needs_input_grad[0]:
+            # g' = gate + x gate (1 - gate) (2z)' = gate (1 + (x - y) (2z)')
+            slope = square.mul_(3 * _GELU_SLOPE * _GELU_CUBIC).add_(_GELU_SLOPE)
+            ctx.save_for_backward(slope.mul_(x - y).add_(1).mul_(gate))
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        slope: torch.Tensor
+        (slope,) = ctx.saved_tensors
+        return gradients[0] * slope
+
+
+def gelu(x: torch.Tensor) -> torch.Tensor:
+    """GELU in its tanh form, by the faster way for this device and type."""
+    if x.device.type == "cpu" and x.dtype == torch.float32:
+        return SigmoidGelu.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+    return functional.gelu(x, approximate="tanh")
