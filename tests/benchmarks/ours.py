@@ -1,0 +1,136 @@
+"""Ours, by the door that `sweeper run` uses: a study file, `run_study`, a folder of results."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeper.search import attributes as attrs
+from sweeper.search.progress import Snapshot
+from sweeper.search.runner import choose_crew, run_study
+from sweeper.search.store import StudyStore
+from sweeper.study import Hyperparameters, StudySpec, load_study
+from tests.benchmarks.job import VALIDATION_SHARE, ArmRecord, Clock, Job, TrialRecord
+
+
+def run(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The arm as a process runs it."""
+    return run_job(Job.read(payload["job"]), **payload.get("options", {})).as_dict()
+
+
+def run_job(
+    job: Job,
+    *,
+    precision: str = "auto",
+    workers: Mapping[str, Any] | None = None,
+    prune: bool = False,
+    num_rungs: int = 1,
+) -> ArmRecord:
+    """Run a job as a study.
+
+    Args:
+        job: What to train.
+        precision: Of every trial.
+        workers: The study file's section; None for its default, `auto`.
+        prune: Whether the default rules may end a trial early.
+        num_rungs: Evaluations in the course of a trial.
+    """
+    spec = write_study(job, precision, workers, prune, num_rungs)
+    seen: list[Snapshot] = []
+    began_at, clock = time.time(), Clock()
+    run_study(spec, observe=seen.append, tell=lambda *_: None)
+    inclusive_s, cpu_s = clock.wall_s(), clock.cpu_s()
+    trials = StudyStore(spec, create=False).trials()
+    first = min(_unix(trial.datetime_start) for trial in trials)
+    last = max(_unix(trial.datetime_complete) for trial in trials)
+    crew = choose_crew(spec)
+    notes = {
+        "crew": repr(crew),
+        "at_once": max((len(snapshot.running) for snapshot in seen), default=0),
+        "precision": precision,
+        "prune": prune,
+        "training_notes": _training_notes(spec),
+    }
+    return ArmRecord(
+        wall_s=last - first,
+        cpu_s=cpu_s,
+        inclusive_s=inclusive_s,
+        start_s=first - began_at,
+        trials=[_record(trial.user_attrs) for trial in trials],
+        notes=notes,
+    )
+
+
+def _unix(moment: Any) -> float:
+    assert moment is not None, "every trial has begun and ended"
+    return float(moment.timestamp())
+
+
+def _record(values: Mapping[str, Any]) -> TrialRecord:
+    assert values.get(attrs.SAME_AS) is None, "no two trials of a list are the same experiment"
+    return TrialRecord(
+        val_loss=values[attrs.VAL_LOSS],
+        training_s=values[attrs.SECONDS],
+        tokens=values[attrs.TOKENS],
+        stop_reason=values[attrs.STOP_REASON],
+    )
+
+
+def _training_notes(spec: StudySpec) -> list[str]:
+    from sweeper.training.manifest import read_manifest
+
+    paths = sorted(spec.output_folder.glob("trials/*/manifest.json"))
+    results = [read_manifest(path).result for path in paths]
+    return sorted({note for result in results if result for note in result.notes})
+
+
+def write_study(
+    job: Job,
+    precision: str,
+    workers: Mapping[str, Any] | None,
+    prune: bool,
+    num_rungs: int,
+) -> StudySpec:
+    """The study file of a job, read as the program reads it; the first trial is the baseline."""
+    rule = "default" if prune else "off"
+    recipes = [_plain(recipe, precision) for recipe in job.recipes]
+    study = {
+        "name": "benchmark",
+        "seed": job.seed,
+        "model": job.model,
+        "data": {"train": job.corpus, "validation": VALIDATION_SHARE},
+        "evaluate": {
+            "block_size": job.block_size,
+            "every_tokens": max(job.tokens_per_trial // num_rungs, 1),
+            "tokens": job.evaluation_tokens,
+        },
+        "budget": {"trials": len(recipes), "tokens_per_trial": job.tokens_per_trial},
+        "baseline": {"hyperparameters": recipes[0]},
+        "prune": {"spike": rule, "plateau": rule, "peers": "off"},
+        **({"workers": dict(workers)} if workers else {}),
+        **_search(recipes),
+    }
+    path = job.folder / "study.yaml"
+    path.write_text(yaml.safe_dump(study, sort_keys=False), "utf-8")
+    return load_study(path)
+
+
+def _search(recipes: list[dict[str, Any]]) -> dict[str, Any]:
+    """A list; one of a single trial is a search that is over after the baseline."""
+    if len(recipes) > 1:
+        return {"search": {"sampler": "list"}, "trials": recipes[1:]}
+    return {"search": {"sampler": "random"}, "space": {"rank": [1, 2]}}
+
+
+def _plain(recipe: Hyperparameters, precision: str) -> dict[str, Any]:
+    plain: dict[str, Any] = recipe.model_dump(mode="json") | {"precision": precision}
+    return plain
+
+
+def curve_path(job: Job, number: int) -> Path:
+    """Where the curve of a trial lies once the study has run."""
+    return job.folder / "reports" / "benchmark" / "trials" / f"{number:04d}" / "curve.jsonl"
