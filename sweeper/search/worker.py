@@ -1,4 +1,4 @@
-"""A worker: takes trials from the study one after another and trains them."""
+"""A worker: takes trials from the study as its trainer has room for them, and settles them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import time
 import traceback
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
@@ -20,7 +21,7 @@ from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.dashboard import note_trial
-from sweeper.search.leases import RENEW_SECONDS
+from sweeper.search.holding import Holding
 from sweeper.search.monitor import Monitor, Peers
 from sweeper.search.outcomes import Result
 from sweeper.search.progress import trial_folder
@@ -30,10 +31,12 @@ from sweeper.search.trainers import new_trainer
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
 from sweeper.training.outcome import Outcome
-from sweeper.training.trainer import Assignment
+from sweeper.training.trainer import Assignment, Job
 from sweeper.training.watches import Shown, Watch
 
 PARENT_CHECK_SECONDS = 1.0
+# What no trial can help: the study ends here, and goes on when it is mended.
+STUDY_ERRORS = (SweeperError, OSError, StorageInternalError)
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class WorkOrder:
 
     Attributes:
         spec: The study.
-        threads: CPU threads of one trial.
+        threads: CPU threads of this worker.
         deadline: Unix time in seconds at which the study's wall clock is spent; None: never.
         stop_file: When it appears, the worker leaves after its step.
         parent_pid: The process without which the worker leaves; None: none.
@@ -118,24 +121,45 @@ class _Worker:
         self._order = order
         self._spec = order.spec
         self._owner = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        self._lost_lease = threading.Event()
+        self._error: Exception | None = None
 
     def run(self) -> None:
         with _quiet_signals():
             self._store = StudyStore(self._spec, create=False)
-            self._trainer = new_trainer(self._spec)
+            with Holding(self._store) as self._holding:
+                new_trainer(self._spec).work(self._take, self._order.threads)
+        if self._error is not None:
+            raise self._error
+
+    def _take(self) -> Job | None:
+        """A trial to train; None where there is none now, or where this worker is to leave."""
+        with self._study_errors():
             while self._leave() is None:
+                self._holding.renew()
                 claim = self._store.claim(self._owner)
                 if claim is None:
-                    return
-                self._train(claim)
+                    return None
+                self._holding.add(claim)
+                same = self._store.same_experiment(claim)
+                if same is None:
+                    return self._new_job(claim)
+                self._lend(claim, same.number, same.user_attrs)
+        return None
+
+    @contextmanager
+    def _study_errors(self) -> Iterator[None]:
+        """Keep an error that ends the study here, for when the other trials have left too."""
+        try:
+            yield
+        except STUDY_ERRORS as error:
+            self._error = self._error or error
 
     def _leave(self) -> Stop | None:
         """Why this worker should stop after its present step, if it should."""
+        if self._error is not None:
+            return Stop(StopReason.PREEMPTED, "the study cannot go on")
         if self._order.stop_file.exists() or _stop_signals.is_set():
             return Stop(StopReason.PREEMPTED, "interrupted")
-        if self._lost_lease.is_set():
-            return Stop(StopReason.PREEMPTED, "another worker took the trial over")
         parent = self._order.parent_pid
         if parent is not None and os.getppid() != parent:
             return Stop(StopReason.PREEMPTED, "the process that started this worker is gone")
@@ -143,31 +167,10 @@ class _Worker:
             return Stop(StopReason.TIMEOUT, "the study's wall clock is spent")
         return None
 
-    def _train(self, claim: Claim) -> None:
-        with self._holding(claim):
-            same = self._store.same_experiment(claim)
-            if same is not None:
-                self._lend(claim, same.number, same.user_attrs)
-                return
-            try:
-                outcome = self._train_new(claim)
-            except (SweeperError, OSError, StorageInternalError):
-                with suppress(StorageInternalError):  # then its lease ends with this process
-                    self._store.release(claim)
-                raise
-            except Exception as error:  # the trial's boundary: a defect is this trial's failure
-                self._fail(claim, error)
-                return
-            if outcome.stop.reason is StopReason.PREEMPTED:
-                self._store.release(claim)
-            else:
-                self._finish(claim, outcome)
-
-    def _train_new(self, claim: Claim) -> Outcome:
+    def _new_job(self, claim: Claim) -> Job:
         folder = trial_folder(self._spec, claim.number)
         manifest = folder.relative_to(self._spec.output_folder) / "manifest.json"
         self._store.annotate(claim, {attrs.MANIFEST: manifest.as_posix()})
-        assignment = Assignment(claim.number, claim.hyperparameters, folder, self._order.threads)
 
         def new_watch(hyperparameters: Hyperparameters, course: Course) -> Watch:
             monitor = Monitor(
@@ -179,7 +182,31 @@ class _Worker:
             )
             return Shown(monitor, lambda point: self._report(claim, point))
 
-        return self._trainer.train(assignment, new_watch, self._leave)
+        return Job(
+            Assignment(claim.number, claim.hyperparameters, folder),
+            new_watch,
+            interrupt=partial(self._interrupt, claim),
+            settle=partial(self._settle, claim),
+        )
+
+    def _interrupt(self, claim: Claim) -> Stop | None:
+        """Why a trial should stop after its present step, if it should."""
+        if self._holding.has_lost(claim):
+            return Stop(StopReason.PREEMPTED, "another worker took the trial over")
+        return self._leave()
+
+    def _settle(self, claim: Claim, ended: Outcome | Exception) -> None:
+        """Tell the study how a trial ended, or leave it to whoever comes next."""
+        with self._study_errors():
+            if isinstance(ended, STUDY_ERRORS):
+                self._error = self._error or ended
+                self._holding.release(claim)
+            elif isinstance(ended, Exception):  # a defect is this trial's failure
+                self._fail(claim, ended)
+            elif ended.stop.reason is StopReason.PREEMPTED:
+                self._holding.release(claim)
+            else:
+                self._finish(claim, ended)
 
     def _report(self, claim: Claim, point: Point) -> None:
         if point.val_loss is not None and math.isfinite(point.val_loss):
@@ -200,9 +227,7 @@ class _Worker:
             """Each peer's newest loss at or below so many tokens, if it came that far."""
             rung = self._spec.evaluate.every_tokens
             reached = [c for c in values() if c and max(c) // rung >= tokens // rung]
-            return [
-                curve[max(t for t in curve if t // rung <= tokens // rung)] for curve in reached
-            ]
+            return [c[max(t for t in c if t // rung <= tokens // rung)] for c in reached]
 
         return Peers(best, at_rung)
 
@@ -240,6 +265,7 @@ class _Worker:
         """Tell how a trial ended; without a baseline the other workers need not go on either."""
         note_trial(self._store, claim, result)
         self._store.finish(claim, result)
+        self._holding.drop(claim)
         if claim.is_baseline and result.stop.reason is StopReason.ERROR:
             self._order.stop_file.touch()
             raise WorkerError(
@@ -247,26 +273,6 @@ class _Worker:
                 f"{result.stop.evidence}. The whole story is in trials/{claim.number:04d}; mend "
                 f"it, remove the folder {self._spec.output_folder.name} and run the study again"
             )
-
-    @contextmanager
-    def _holding(self, claim: Claim) -> Iterator[None]:
-        """Renew the lease from a thread of its own for as long as the trial is trained."""
-        done = threading.Event()
-        self._lost_lease.clear()
-
-        def renew() -> None:
-            while not done.wait(RENEW_SECONDS):
-                if not self._store.renew(claim):
-                    self._lost_lease.set()
-                    return
-
-        thread = threading.Thread(target=renew, name=f"lease-{claim.number}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            done.set()
-            thread.join()
 
 
 _stop_signals = threading.Event()

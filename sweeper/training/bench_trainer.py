@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from contextlib import closing
+from functools import cached_property, partial
 
 import torch
 
 from sweeper.study import StudySpec
 from sweeper.training.device import find_device
 from sweeper.training.engine import Engine
+from sweeper.training.loop import Asking
 from sweeper.training.outcome import Outcome
+from sweeper.training.packs import Packs
 from sweeper.training.pretrain import prepare_base
-from sweeper.training.trainer import Assignment, Interrupt, NewWatch, Report
-from sweeper.training.trial import course_of, plan_run, run_plan
+from sweeper.training.trainer import Job, Report, Take
+from sweeper.training.trial import course_of, plan_run, trial_steps
 from sweeper.training.workbench import Ground, Workbench, check_corpus, set_up
 
 
@@ -23,11 +26,10 @@ def ground_of(spec: StudySpec) -> Ground:
 
 
 class BenchTrainer:
-    """A `Trainer` with base, data and engine at hand; made ready before the first trial."""
+    """A `Trainer` with base and data at hand; made ready before the first trial."""
 
     def __init__(self, spec: StudySpec) -> None:
         self._spec = spec
-        self._bench: Workbench | None = None
 
     @cached_property
     def _ground(self) -> Ground:
@@ -42,16 +44,60 @@ class BenchTrainer:
         """See `Trainer.has_accelerator`."""
         return torch.cuda.is_available() or torch.backends.mps.is_available()
 
-    def train(self, assignment: Assignment, new_watch: NewWatch, interrupt: Interrupt) -> Outcome:
-        """See `Trainer.train`."""
-        bench, engine = self._ready(assignment.threads)
-        folder, tokens = assignment.folder, self._spec.budget.tokens_per_trial
-        plan = plan_run(bench, assignment.hyperparameters, tokens, folder)
-        watch = new_watch(plan.hyperparameters, course_of(plan))
-        return run_plan(plan, bench, engine, watch, interrupt, folder, assignment.number)
+    def work(self, take: Take, threads: int) -> None:
+        """See `Trainer.work`: as many jobs at a time as the packs have seats for them."""
+        with closing(Packs(partial(self._set_up, threads))) as packs:
+            shift = _Shift(packs, take, self._spec.budget.tokens_per_trial)
+            while shift.fill():
+                packs.advance()
 
-    def _ready(self, threads: int) -> tuple[Workbench, Engine]:
-        if self._bench is None:
-            self._bench = set_up(self._ground, find_device(threads))
-            self._engine = self._bench.new_engine()
-        return self._bench, self._engine
+    def _set_up(self, threads: int) -> Workbench:
+        return set_up(self._ground, find_device(threads))
+
+
+class _Shift:
+    """Brings jobs to the packs' seats.
+
+    A job is only known when it is taken: one whose pack is full waits in hand,
+    and no other is taken meanwhile.
+    """
+
+    def __init__(self, packs: Packs, take: Take, tokens_per_trial: int) -> None:
+        self._packs = packs
+        self._take = take
+        self._tokens_per_trial = tokens_per_trial
+        self._waiting: Job | None = None
+        self._may_take = True
+
+    def fill(self) -> bool:
+        """Seat jobs while there is room and there are jobs; whether any is in training then."""
+        while (job := self._next()) is not None:
+            try:
+                driver = self._packs.driver_for(job.assignment.hyperparameters)
+            except Exception as error:  # the trial's boundary: it is for its owner to judge
+                job.settle(error)
+                continue
+            if not driver.has_room:
+                self._waiting = job
+                break
+            driver.seat(partial(self._run, job), partial(self._settle, job))
+        return self._packs.are_busy
+
+    def _next(self) -> Job | None:
+        job, self._waiting = self._waiting, None
+        if job is None and self._may_take and self._packs.have_room:
+            job = self._take()
+            self._may_take = job is not None
+        return job
+
+    def _settle(self, job: Job, ended: Outcome | Exception) -> None:
+        self._may_take = True
+        job.settle(ended)
+
+    def _run(self, job: Job, engine: Engine) -> Asking[Outcome]:
+        bench, assignment = self._packs.bench, job.assignment
+        folder = assignment.folder
+        plan = plan_run(bench, assignment.hyperparameters, self._tokens_per_trial, folder)
+        watch = job.new_watch(plan.hyperparameters, course_of(plan))
+        run = trial_steps(plan, bench, engine, watch, job.interrupt, folder, assignment.number)
+        return (yield from run)

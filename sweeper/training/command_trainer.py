@@ -10,7 +10,7 @@ from sweeper.study import CommandEngine, StudySpec
 from sweeper.training.command import plan_command, run_command
 from sweeper.training.command_program import check_command
 from sweeper.training.outcome import Outcome
-from sweeper.training.trainer import Assignment, Interrupt, NewWatch, Report
+from sweeper.training.trainer import Job, Report, Take
 
 _ACCELERATORS = (Path("/dev/nvidia0"), Path("/dev/kfd"))
 
@@ -31,16 +31,25 @@ class CommandTrainer:
         apple = sys.platform == "darwin" and platform.machine() == "arm64"
         return apple or any(path.exists() for path in _ACCELERATORS)
 
-    def train(self, assignment: Assignment, new_watch: NewWatch, interrupt: Interrupt) -> Outcome:
-        """See `Trainer.train`."""
+    def work(self, take: Take, threads: int) -> None:
+        """See `Trainer.work`: one job at a time."""
+        while (job := take()) is not None:
+            try:
+                ended: Outcome | Exception = self._train(job, threads)
+            except Exception as error:  # the trial's boundary: it is for its owner to judge
+                ended = error
+            job.settle(ended)
+
+    def _train(self, job: Job, threads: int) -> Outcome:
+        assignment = job.assignment
         plan = plan_command(
             self._engine,
             self._spec.folder,
             assignment.hyperparameters,
             tokens=self._spec.budget.tokens_per_trial,
             every_tokens=self._spec.evaluate.every_tokens,
-            threads=assignment.threads,
+            threads=threads,
             folder=assignment.folder,
         )
-        watch = new_watch(plan.hyperparameters, plan.course)
-        return run_command(plan, assignment.folder, watch, interrupt, assignment.number)
+        watch = job.new_watch(plan.hyperparameters, plan.course)
+        return run_command(plan, assignment.folder, watch, job.interrupt, assignment.number)

@@ -17,8 +17,8 @@ from sweeper.training.engine import Engine, Gradient, Pack, SeatOutOfMemory
 from sweeper.training.loop import Asking, Evaluate, Step, Stepped
 from sweeper.training.outcome import Outcome
 from sweeper.training.solo import SoloPack
+from sweeper.training.trainer import Settle
 
-Settle = Callable[[Outcome | Exception], None]  # how a run ended, or what it raised
 _Request = TypeVar("_Request", Step, Evaluate)
 
 

@@ -29,7 +29,10 @@ EVALUATION_TOKENS = 2048  # per forward pass; fixed, so that every trial is meas
 
 
 class PeftEngine:
-    """Trains one peft adapter at a time on one base, kept loaded between trials."""
+    """Trains one peft adapter at a time on one base, kept loaded between trials.
+
+    Others may train in the same process between two of its steps.
+    """
 
     def __init__(self, base: Base, device: Device) -> None:
         """Load the base onto the device.
@@ -55,10 +58,12 @@ class PeftEngine:
         self._optimizer = new_optimizer(self._weights, hyperparameters.weight_decay)
         self._is_fresh = True
         torch.manual_seed(seed)
+        # The process's own, which other runs draw from as well; these are this run's.
+        self._generators = self._process_generators()
 
     def accumulate(self, batch: Blocks, micro_batch: int) -> Gradient:
         """See `Engine.accumulate`."""
-        generators = self._generators()
+        self._load_process_generators(self._generators)
         num_targets = batch.num_targets
         self._adapted.train()
         try:
@@ -71,10 +76,10 @@ class PeftEngine:
             norm = float(self._norm)
         except (RuntimeError, MemoryError) as error:
             self._optimizer.zero_grad(set_to_none=True)
-            self._load_generators(generators)
             if is_out_of_memory(error):
                 release_memory(self._device)
             raise
+        self._generators = self._process_generators()
         return Gradient(float(total) / num_targets if num_targets else None, norm)
 
     def _loss_sum(self, batch: Blocks, part: slice) -> torch.Tensor:
@@ -127,7 +132,7 @@ class PeftEngine:
         return {
             **weights,
             **{f"moment/{name}": tensor for name, tensor in moments.items()},
-            **{f"generator/{name}": tensor for name, tensor in self._generators().items()},
+            **{f"generator/{name}": tensor for name, tensor in self._generators.items()},
         }
 
     def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
@@ -146,9 +151,11 @@ class PeftEngine:
                     raise CheckpointError(f"the checkpoint's {name} has another shape")
                 weight.copy_(parts["weight"][name])
         load_optimizer_state(self._optimizer, self._weights, parts["moment"])
-        self._load_generators(parts["generator"])
+        if "cpu" not in parts["generator"]:
+            raise CheckpointError("the checkpoint has no state of the random generators")
+        self._generators = {**self._generators, **parts["generator"]}
 
-    def _generators(self) -> dict[str, torch.Tensor]:
+    def _process_generators(self) -> dict[str, torch.Tensor]:
         states = {"cpu": torch.get_rng_state()}
         if self._device.kind == "cuda":
             states["cuda"] = torch.cuda.get_rng_state()
@@ -156,7 +163,7 @@ class PeftEngine:
             states["mps"] = torch.mps.get_rng_state()
         return states
 
-    def _load_generators(self, states: dict[str, torch.Tensor]) -> None:
+    def _load_process_generators(self, states: dict[str, torch.Tensor]) -> None:
         torch.set_rng_state(states["cpu"])
         if self._device.kind == "cuda" and "cuda" in states:
             torch.cuda.set_rng_state(states["cuda"])

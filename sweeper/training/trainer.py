@@ -17,6 +17,7 @@ Report = Callable[[str, int, int], None]  # what is done, how far, of how much
 Observe = Callable[[Point, int], None]  # the newest point, and the tokens of the whole run
 Interrupt = Callable[[], Stop | None]
 NewWatch = Callable[[Hyperparameters, Course], Watch]
+Settle = Callable[[Outcome | Exception], None]  # how a trial ended, or what it raised
 
 
 @dataclass(frozen=True)
@@ -28,17 +29,37 @@ class Assignment:
         hyperparameters: Its recipe, with a seed.
         folder: Gets all that it leaves, `manifest.json` and `curve.jsonl` among it; what an
             interrupted run left there is gone on from.
-        threads: CPU threads that it may use.
     """
 
     number: int
     hyperparameters: Hyperparameters
     folder: Path
-    threads: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """An assignment, and whom a trainer asks and tells while it works on it.
+
+    Attributes:
+        assignment: What to train.
+        new_watch: Makes the one that sees every point and may end the trial, for the
+            recipe as it is resolved and its course.
+        interrupt: Asked often; what it returns ends the trial where it can be resumed.
+        settle: Told once how the trial ended. A `SweeperError` or `OSError` means that
+            the study cannot go on as it is, another exception a defect of this trial.
+    """
+
+    assignment: Assignment
+    new_watch: NewWatch
+    interrupt: Interrupt
+    settle: Settle
+
+
+Take = Callable[[], Job | None]
 
 
 class Trainer(Protocol):
-    """Trains the trials of one study, one at a time in a process."""
+    """Trains the trials of one study in one process, several at a time where it can."""
 
     def prepare(self, report: Report) -> None:
         """Make what all trials share, once and before any worker starts.
@@ -53,16 +74,11 @@ class Trainer(Protocol):
     def has_accelerator(self) -> bool:
         """Whether trials train on one device that they would have to share."""
 
-    def train(self, assignment: Assignment, new_watch: NewWatch, interrupt: Interrupt) -> Outcome:
-        """Train one trial to its end.
+    def work(self, take: Take, threads: int) -> None:
+        """Work through jobs until there are no more; each is settled, whatever becomes of it.
 
         Args:
-            assignment: What to train.
-            new_watch: Makes the one that sees every point and may end the trial, for the
-                recipe as it is resolved and its course.
-            interrupt: Asked often; what it returns ends the trial where it can be resumed.
-
-        Raises:
-            SweeperError: The study cannot go on as it is.
-            OSError: The folder cannot be written.
+            take: Gives the next job as soon as there is room for one. After a None it is
+                asked again only when a job has ended, and not at all where none is in hand.
+            threads: CPU threads that the trials may use, together in this process.
         """

@@ -287,18 +287,18 @@ def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
 ) -> None:
     from sweeper.training import bench_trainer
 
-    real = bench_trainer.run_plan
+    real = bench_trainer.trial_steps
 
     def fail_at(number: int) -> Callable[..., Any]:
-        def run_plan(*arguments: Any) -> Any:
+        def trial_steps(*arguments: Any) -> Any:
             if arguments[-1] == number:
                 raise ZeroDivisionError("a defect")
             return real(*arguments)
 
-        return run_plan
+        return trial_steps
 
     spec = new_study("third", budget={"trials": 3})
-    monkeypatch.setattr(bench_trainer, "run_plan", fail_at(1))
+    monkeypatch.setattr(bench_trainer, "trial_steps", fail_at(1))
     run_to_the_end(spec)
     results = load_results(StudyStore(spec, create=False))
     assert [t.stop_reason and t.stop_reason.value for t in results.trials] == [
@@ -309,7 +309,7 @@ def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
     assert results.trials[1].evidence == "ZeroDivisionError: a defect"
     assert "Traceback" in (results.trials[1].folder / "error.txt").read_text()
 
-    monkeypatch.setattr(bench_trainer, "run_plan", fail_at(0))
+    monkeypatch.setattr(bench_trainer, "trial_steps", fail_at(0))
     with pytest.raises(Exception, match="the baseline failed") as caught:
         run_to_the_end(new_study("first", budget={"trials": 3}))
     assert getattr(caught.value, "exit_code", None) == WorkerError.exit_code
