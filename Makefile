@@ -1,13 +1,15 @@
 # make demo    install into .venv and run the default study
 # make test    install and run the tests
 # make check   format, lint, types, floors
+# make bench   measure what people run today against ours; 25 minutes on a quiet machine.
+#              BENCH=--quick tries it out, BENCH="--size T M --part none" measures some of it
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 demo: $(STAMP)
 	$(BIN)/sweeper run studies/plateau.yaml
@@ -20,6 +22,9 @@ check: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

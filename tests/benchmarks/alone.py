@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
-from sweeper.curves import read_curve
 from tests.benchmarks.job import Job
 from tests.benchmarks.lean import WARM_STEPS
-from tests.benchmarks.ours import curve_path, run_job
+from tests.benchmarks.ours import read_points, run_job
 
 
 def run(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -18,7 +17,7 @@ def run(payload: Mapping[str, Any]) -> dict[str, Any]:
     job = Job.read(payload["job"])
     threads = payload["threads"]
     run_job(job, precision="fp32", workers={"count": 1, "threads": threads})
-    points = read_curve(curve_path(job, 0)).points
+    points = read_points(job, 0)
     seconds = [(b.seconds or 0.0) - (a.seconds or 0.0) for a, b in pairwise(points)]
     return {
         "step_s": statistics.median(seconds[WARM_STEPS:]),

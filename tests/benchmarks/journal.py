@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 _MEASURED = ("curves", "data", "models", "search", "study", "training")
-_NOT_ARMS = {"__main__.py", "figure.py", "report.py", "tables.py", "verdicts.py", "test_arms.py"}
+_NOT_ARMS = {"__main__.py", "figure.py", "report.py", "tables.py", "verdicts.py"}
 
 Payload = Callable[[Path], Mapping[str, Any]]
 
@@ -45,6 +45,9 @@ class Journal:
 
     def measure(self, label: str, arm: str, payload: Payload) -> dict[str, Any]:
         """The result of an arm, with what its process took under `process`.
+
+        `others_cpus` there is how many processors others kept busy meanwhile: on a quiet machine
+        next to none.
 
         Args:
             label: What it is, unique among the measurements of one bench.
@@ -81,7 +84,7 @@ def _run(arm: str, payload: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
     told, given, words = (scratch / f".{name}" for name in ("payload", "result", "output"))
     told.write_text(json.dumps(payload, allow_nan=False), "utf-8")
     command = [sys.executable, "-m", "tests.benchmarks.arm", arm, str(told), str(given)]
-    load, began = os.getloadavg()[0], time.perf_counter()
+    busy, began = _busy_s(), time.perf_counter()
     with words.open("w") as output:
         process = subprocess.Popen(
             command, cwd=ROOT, env=_environment(), stdout=output, stderr=subprocess.STDOUT
@@ -92,12 +95,22 @@ def _run(arm: str, payload: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
         last = "\n".join(words.read_text(errors="replace").splitlines()[-30:])
         raise MeasurementError(f"{arm} ended with {process.returncode}:\n{last}")
     result: dict[str, Any] = json.loads(given.read_text("utf-8"))
+    wall_s, cpu_s = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
     result["process"] = {
-        "wall_s": time.perf_counter() - began,
-        "cpu_s": usage.ru_utime + usage.ru_stime,
-        "load_before": load,
+        "wall_s": wall_s,
+        "cpu_s": cpu_s,
+        "others_cpus": max(_busy_s() - busy - cpu_s, 0.0) / wall_s,
     }
     return result
+
+
+def _busy_s() -> float:
+    """CPU seconds that the machine has worked since its start; 0 where it does not tell."""
+    path = Path("/proc/stat")
+    if not path.is_file():
+        return 0.0
+    user, nice, system, _, _, irq, softirq, steal = map(int, path.read_text().split()[1:9])
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _environment() -> dict[str, str]:
@@ -110,7 +123,8 @@ def _environment() -> dict[str, str]:
 def _code_digest() -> str:
     """Of all code that is measured or measures: other code, other numbers."""
     paths = [path for name in _MEASURED for path in (ROOT / "sweeper" / name).rglob("*.py")]
-    paths += [path for path in Path(__file__).parent.glob("*.py") if path.name not in _NOT_ARMS]
+    arms = (path for path in Path(__file__).parent.glob("*.py") if path.name not in _NOT_ARMS)
+    paths += [path for path in arms if not path.name.startswith("test_")]
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.read_bytes())

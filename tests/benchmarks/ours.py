@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import yaml
 
+from sweeper.curves import Point, read_curve
 from sweeper.search import attributes as attrs
 from sweeper.search.progress import Snapshot
 from sweeper.search.runner import choose_crew, run_study
@@ -131,6 +131,7 @@ def _plain(recipe: Hyperparameters, precision: str) -> dict[str, Any]:
     return plain
 
 
-def curve_path(job: Job, number: int) -> Path:
-    """Where the curve of a trial lies once the study has run."""
-    return job.folder / "reports" / "benchmark" / "trials" / f"{number:04d}" / "curve.jsonl"
+def read_points(job: Job, number: int) -> Sequence[Point]:
+    """The curve of a trial, once the study has run."""
+    folder = job.folder / "reports" / "benchmark" / "trials" / f"{number:04d}"
+    return read_curve(folder / "curve.jsonl").points
