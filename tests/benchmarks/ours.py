@@ -10,7 +10,6 @@ import yaml
 
 from sweeper.curves import Point, read_curve
 from sweeper.search import attributes as attrs
-from sweeper.search.progress import Snapshot
 from sweeper.search.runner import choose_crew, run_study
 from sweeper.search.store import StudyStore
 from sweeper.study import Hyperparameters, StudySpec, load_study
@@ -40,20 +39,16 @@ def run_job(
         num_rungs: Evaluations in the course of a trial.
     """
     spec = write_study(job, precision, workers, prune, num_rungs)
-    seen: list[Snapshot] = []
     began_at, clock = time.time(), Clock()
-    run_study(spec, observe=seen.append, tell=lambda *_: None)
+    run_study(spec, observe=lambda _: None, tell=lambda *_: None)
     inclusive_s, cpu_s = clock.wall_s(), clock.cpu_s()
     trials = StudyStore(spec, create=False).trials()
-    first = min(_unix(trial.datetime_start) for trial in trials)
-    last = max(_unix(trial.datetime_complete) for trial in trials)
-    crew = choose_crew(spec)
+    spans = [(_unix(trial.datetime_start), _unix(trial.datetime_complete)) for trial in trials]
+    first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
     notes = {
-        "crew": repr(crew),
-        "at_once": max((len(snapshot.running) for snapshot in seen), default=0),
-        "precision": precision,
-        "prune": prune,
-        "training_notes": _training_notes(spec),
+        "crew": repr(choose_crew(spec)),
+        "at_once": _most_at_once(spans),
+        **_told_by_manifests(spec),
     }
     return ArmRecord(
         wall_s=last - first,
@@ -70,6 +65,11 @@ def _unix(moment: Any) -> float:
     return float(moment.timestamp())
 
 
+def _most_at_once(spans: Sequence[tuple[float, float]]) -> int:
+    """The most trials that were held at one moment: just before the end of some of them."""
+    return max(sum(begin < end <= other_end for begin, other_end in spans) for _, end in spans)
+
+
 def _record(values: Mapping[str, Any]) -> TrialRecord:
     assert values.get(attrs.SAME_AS) is None, "no two trials of a list are the same experiment"
     return TrialRecord(
@@ -80,12 +80,15 @@ def _record(values: Mapping[str, Any]) -> TrialRecord:
     )
 
 
-def _training_notes(spec: StudySpec) -> list[str]:
+def _told_by_manifests(spec: StudySpec) -> dict[str, list[str]]:
+    """The precisions that `auto` became, and what runs adapted to."""
     from sweeper.training.manifest import read_manifest
 
     paths = sorted(spec.output_folder.glob("trials/*/manifest.json"))
-    results = [read_manifest(path).result for path in paths]
-    return sorted({note for result in results if result for note in result.notes})
+    manifests = [read_manifest(path) for path in paths]
+    notes = {note for m in manifests if m.result for note in m.result.notes}
+    precisions = {manifest.plan.hyperparameters.precision for manifest in manifests}
+    return {"precisions": sorted(precisions), "training_notes": sorted(notes)}
 
 
 def write_study(

@@ -156,7 +156,11 @@ def _throughput(part: Content) -> Iterator[str]:
 def _choices(part: Content) -> Iterator[str]:
     """What the arms chose by themselves."""
     ours = part["runs"]["ours"][0]["notes"]
-    yield f"ours: {ours['crew']}, at most {ours['at_once']} trials seen at once"
+    yield (
+        f"ours: {ours['crew']}, at most {ours['at_once']} trials at once, "
+        f"{', '.join(ours['precisions'])}"
+    )
+    yield from (f"ours: {note}" for note in ours["training_notes"])
     if part["tuning"] is None:
         return
     for tried in part["tuning"]["tried"]:
@@ -217,7 +221,7 @@ def _memory(parts: Mapping[str, Content]) -> Iterator[str]:
         "Peak memory of the workers of a study on M (shared pages counted once), and what each "
         "trial that runs at the same time adds to one trial alone."
     )
-    single = next(run["peak_mib"] for run in runs if run["at_once"] <= 1)
+    single = next(run["peak_mib"] for run in runs if run["num_trials"] == 1)
     rows = [
         (
             str(run["num_trials"]),

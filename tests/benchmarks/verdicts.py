@@ -224,6 +224,5 @@ def losses_of(part: Content, arm: str) -> list[float | None]:
 def uses_bf16(part: Content, arm: str) -> bool:
     """Whether an arm or B0 computed in bf16, so that the wider tolerance holds."""
     notes = [part["runs"][name][0]["notes"] for name in ("B0", arm)]
-    stock = any(note.get("settings", {}).get("bf16", False) for note in notes)
-    ours = notes[1].get("precision") == "auto" and part["machine"]["has_bf16"]
-    return stock or ours
+    tuned = any(note.get("settings", {}).get("bf16", False) for note in notes)
+    return tuned or "bf16" in notes[1].get("precisions", ())
