@@ -18,6 +18,7 @@ from sweeper.study.sections import (
     EvaluateSpec,
     Hypothesis,
     SearchSpec,
+    WorkersSpec,
 )
 from sweeper.study.space import Choice, Dimension, Range, grid_size
 
@@ -79,6 +80,16 @@ def _base_and_data(
 def _not_for_commands(path: KeyPath) -> Issue:
     message = "a command brings this with it, and would never see this value"
     return Issue(path, f"{message} (allowed: leave it out where the engine is a command)")
+
+
+def _slots_of_an_engine(engine: str | CommandEngine, workers: WorkersSpec) -> Iterator[Issue]:
+    """Only the packed engine trains several trials at a time in one process."""
+    if workers.slots in ("auto", 1) or engine in ("auto", "packed"):
+        return
+    name = "a command" if isinstance(engine, CommandEngine) else engine
+    message = f"{name} trains one trial at a time in a worker, not {workers.slots}"
+    allowed = "allowed: auto, 1; or more workers; or engine: packed"
+    yield Issue(("workers", "slots"), f"{message} ({allowed})")
 
 
 def _evaluation_by_a_command(
@@ -196,6 +207,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
     (("budget",), _budget_of_tokens),
     (("engine", "model", "data"), _base_and_data),
     (("engine", "evaluate"), _evaluation_by_a_command),
+    (("engine", "workers"), _slots_of_an_engine),
     (("engine", "evaluate", "budget"), _evaluation),
     (("baseline", "budget"), _baseline_block),
     (("space", "budget"), _searched_blocks),

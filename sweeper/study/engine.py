@@ -25,7 +25,7 @@ from sweeper.study.problems import (
 from sweeper.study.quantities import Duration, Quantity
 from sweeper.study.section import Section
 
-_WORDS = ("auto", "peft")
+_WORDS = ("auto", "packed", "peft")
 _SHELL_ONLY = re.compile(r"[();<>|&]+|\d?>.*|`.*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LOSSES = ("train_loss", "val_loss")

@@ -229,13 +229,16 @@ class WorkersSpec(Section):
     """Who trains the trials."""
 
     count: Annotated[int | Literal["auto"], AutoOrWhole()] = Field(
-        "auto", description="Worker processes at a time."
+        "auto", description="Worker processes at a time; auto: measured."
     )
     backend: Literal["loky", "inline"] = Field(
         "loky", description="loky starts processes; inline trains in this one."
     )
     threads: Annotated[int | Literal["auto"], AutoOrWhole()] = Field(
         "auto", description="CPU threads of one worker."
+    )
+    slots: Annotated[int | Literal["auto"], AutoOrWhole()] = Field(
+        "auto", description="Trials that one worker trains at a time, packed on one base."
     )
 
     @model_validator(mode="after")

@@ -69,8 +69,10 @@ class StudySpec(Section):
         EvaluateSpec(), description="The one way in which every trial is judged."
     )
     budget: BudgetSpec = Field(description="What the study and each trial may spend.")
-    engine: Annotated[Literal["auto", "peft"] | CommandEngine, EngineForm()] = Field(
-        "auto", description="What trains a trial: auto, peft, or a command of your own."
+    engine: Annotated[Literal["auto", "packed", "peft"] | CommandEngine, EngineForm()] = Field(
+        "auto",
+        description="What trains a trial: packed (GPT-2, fast), peft (any base), auto (packed "
+        "where it can), or a command of your own.",
     )
     baseline: BaselineSpec = Field(BaselineSpec(), description="The run to beat.")
     space: Annotated[dict[str, Dimension], SearchSpace()] = Field(

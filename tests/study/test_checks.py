@@ -23,6 +23,11 @@ HYPOTHESES = "hypotheses=[{name: a, change: {rank: 4}}, {name: b, change: {rank:
             "(allowed: at least 4)",
         ),
         (
+            ["engine=peft", "workers.slots=2"],
+            "--set  workers.slots: peft trains one trial at a time in a worker, not 2 "
+            "(allowed: auto, 1; or more workers; or engine: packed)",
+        ),
+        (
             ["budget.tokens=100k"],
             "--set  budget.tokens: 100000 tokens are not enough for one trial "
             "(allowed: at least budget.tokens_per_trial, 240000)",

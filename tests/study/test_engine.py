@@ -139,7 +139,11 @@ space: {rank: [1, 2]}
         ("evaluate.block_size=64", "evaluate.block_size: a command brings this with it"),
         ("evaluate.tokens=4k", "evaluate.tokens: a command brings this with it"),
         ("engine=peft", "model: this key is missing and has no default (allowed without it"),
-        ("engine=fast", "'fast' is not one of the choices (allowed: auto, peft, {command: ...})"),
+        (
+            "engine=fast",
+            "'fast' is not one of the choices (allowed: auto, packed, peft, {command: ...})",
+        ),
+        ("workers={slots: 2}", "workers.slots: a command trains one trial at a time in a worker"),
         (f"engine={{command: a, pattern: '{PATTERN}'}}", "metrics: auto reads no pattern"),
         ("engine={command: a, metrics: regex}", "metrics: regex needs a pattern"),
         ("engine={command: a, metrics: regex, pattern: '('}", "is no regular expression"),
