@@ -148,8 +148,13 @@ def read_trunk(base: Base) -> Trunk:
     """Read a plain GPT-2's weights, in fp32 on the CPU.
 
     Raises:
-        BaseError: Weights are missing, of another shape, or damaged.
+        BaseError: It is another model, or weights are missing, of another shape, or damaged.
     """
+    if not is_plain_gpt2(base.config):
+        raise BaseError(
+            f"engine: packed computes GPT-2 in its first form alone, which {base.source} is not "
+            "(allowed: engine: auto or peft)"
+        )
     tensors = _Tensors(base)
     config = base.config
     width, num_layers = int(config["n_embd"]), int(config["n_layer"])

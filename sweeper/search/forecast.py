@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import optuna
 
+from sweeper.search.crew import Crew, assumed_crew
 from sweeper.search.measured import Measured
-from sweeper.search.runner import Crew, choose_crew
 from sweeper.search.samplers import new_sampler
 from sweeper.search.space import distributions_of, draw
 from sweeper.search.store import fixed_trials, most_trials
@@ -50,7 +50,7 @@ def forecast(spec: StudySpec) -> Forecast:
     tokens = num_trials * spec.budget.tokens_per_trial
     if spec.budget.tokens is not None:
         tokens = min(tokens, spec.budget.tokens)
-    crew, measured = choose_crew(spec), None
+    crew, measured = assumed_crew(spec), None
     if spec.command is not None:
         new_trainer(spec).prepare(lambda *_: None)
     else:

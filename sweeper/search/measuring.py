@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sweeper.data import training_blocks
+from sweeper.search.crew import Crew
 from sweeper.search.measured import Measured
-from sweeper.search.runner import Crew
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.bench_trainer import ground_of
 from sweeper.training.device import find_device

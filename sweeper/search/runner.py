@@ -10,11 +10,14 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import SweeperError, WorkerError
 from sweeper.search import attributes as attrs
+from sweeper.search.crew import Crew, choose_crew
+from sweeper.search.pool import PoolCrash, close_pool, run_in_workers
 from sweeper.search.progress import Snapshot, take_snapshot
 from sweeper.search.storage import storage_error
 from sweeper.search.store import StudyStore
@@ -25,8 +28,6 @@ from sweeper.study import StudySpec
 POLL_SECONDS = 0.5
 SAVE_CLOCK_SECONDS = 20.0
 MAX_FRUITLESS_ROUNDS = 3  # rounds in which workers died and no trial moved
-# Read by the libraries under torch and numpy when a worker imports them.
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 Observe = Callable[[Snapshot], None]
 Tell = Callable[[str, int, int], None]
@@ -43,35 +44,6 @@ class RunOutcome:
 
     signal: int | None
     wall_clock_spent: bool
-
-
-@dataclass(frozen=True)
-class Crew:
-    """How many workers, and how many threads each."""
-
-    count: int
-    threads: int
-
-
-def choose_crew(spec: StudySpec) -> Crew:
-    """Workers and threads; `auto` is one worker per core on a CPU, and one on a GPU.
-
-    A GPT-2 of this size keeps one core busy, but not two: two workers of one
-    thread see more tokens per second than one of two.
-    """
-    cores = num_cores()
-    alone = spec.workers.backend == "inline" or new_trainer(spec).has_accelerator()
-    wanted = spec.workers.count
-    count = min(1 if alone else cores, spec.budget.trials) if wanted == "auto" else wanted
-    threads = spec.workers.threads
-    return Crew(count, max(cores // count, 1) if threads == "auto" else threads)
-
-
-def num_cores() -> int:
-    """Processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def run_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
@@ -104,7 +76,6 @@ class _Runner:
         self._began = time.monotonic()
         # Here, so that one process makes what all workers share, and visibly.
         new_trainer(self._spec).prepare(self._tell)
-        self._crew = choose_crew(self._spec)
         with _signals(self._stop) as received:
             try:
                 self._run_rounds(received)
@@ -112,6 +83,7 @@ class _Runner:
             except StorageInternalError as error:
                 raise storage_error(error) from error
             finally:
+                close_pool(kill=len(received) > 1)
                 self._stop_file.unlink(missing_ok=True)
         first = received[0] if received else None
         return RunOutcome(first, self._seconds_left() == 0 and first is None)
@@ -139,14 +111,15 @@ class _Runner:
 
     def _round(self) -> str | None:
         """Start the workers and wait for them; the crash in words, None where none died."""
+        crew = self._crew
         order = WorkOrder(
             spec=self._spec,
-            threads=self._crew.threads,
+            setup=crew.setup,
             deadline=self._deadline(),
             stop_file=self._stop_file,
             parent_pid=os.getpid(),
         )
-        pool = _Pool(order, self._crew.count, self._spec.workers.backend)
+        pool = _Pool(order, crew.count, self._spec.workers.backend)
         saved_at = time.monotonic()
         while not pool.wait(POLL_SECONDS):
             self._observe(take_snapshot(self._store))
@@ -158,6 +131,11 @@ class _Runner:
             if report.error is not None:
                 raise _as_error(report)
         return pool.crash
+
+    @cached_property
+    def _crew(self) -> Crew:
+        """Chosen when there is something to do: measuring takes seconds."""
+        return choose_crew(self._spec, self._tell)
 
     def _deadline(self) -> float | None:
         left = self._seconds_left()
@@ -178,7 +156,7 @@ class _Runner:
         """First signal: leave after the step. Second: leave now."""
         self._stop_file.touch()
         if count > 1:
-            _kill_workers()
+            close_pool(kill=True)
 
 
 def _as_error(report: WorkReport) -> SweeperError:
@@ -222,28 +200,10 @@ class _Pool:
         self.reports = [work(replace(self._order, parent_pid=None))]
 
     def _loky(self, count: int) -> None:
-        """Not by `joblib.Parallel`, which runs a single job in this very process."""
-        from joblib.externals.loky import get_reusable_executor
-        from joblib.externals.loky.process_executor import (
-            ShutdownExecutorError,
-            TerminatedWorkerError,
-        )
-
-        threads = {name: str(self._order.threads) for name in THREAD_VARIABLES}
-        executor = get_reusable_executor(max_workers=count, env=threads)
         try:
-            futures = [executor.submit(work, self._order) for _ in range(count)]
-            self.reports = [future.result() for future in futures]
-        except (TerminatedWorkerError, ShutdownExecutorError) as error:
-            self.crash = str(error).strip().splitlines()[0]
-        finally:
-            executor.shutdown(wait=True)
-
-
-def _kill_workers() -> None:
-    from joblib.externals.loky import get_reusable_executor
-
-    get_reusable_executor().shutdown(wait=False, kill_workers=True)
+            self.reports = run_in_workers(work, self._order, count, self._order.setup.threads)
+        except PoolCrash as crash:
+            self.crash = str(crash)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from sweeper.search.trainers import new_trainer
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
 from sweeper.training.outcome import Outcome
+from sweeper.training.setup import Setup
 from sweeper.training.trainer import Assignment, Job
 from sweeper.training.watches import Shown, Watch
 
@@ -45,14 +46,14 @@ class WorkOrder:
 
     Attributes:
         spec: The study.
-        threads: CPU threads of this worker.
+        setup: What it trains with.
         deadline: Unix time in seconds at which the study's wall clock is spent; None: never.
         stop_file: When it appears, the worker leaves after its step.
         parent_pid: The process without which the worker leaves; None: none.
     """
 
     spec: StudySpec
-    threads: int
+    setup: Setup
     deadline: float | None
     stop_file: Path
     parent_pid: int | None
@@ -72,10 +73,8 @@ def work(order: WorkOrder) -> WorkReport:
     A user's error comes back as a value: exceptions do not always survive the
     way between processes.
     """
-    if order.parent_pid is not None:
-        _follow_parent(order.parent_pid)
     try:
-        with _busy:
+        with following(order.parent_pid):
             _Worker(order).run()
     except SweeperError as error:
         return WorkReport(str(error), error.exit_code)
@@ -84,6 +83,15 @@ def work(order: WorkOrder) -> WorkReport:
     except StorageInternalError as error:
         return WorkReport(str(storage_error(error)), StorageError.exit_code)
     return WorkReport()
+
+
+@contextmanager
+def following(parent_pid: int | None) -> Iterator[None]:
+    """While this process works for another, which it ends soon after; None for nobody."""
+    if parent_pid is not None:
+        _follow_parent(parent_pid)
+    with _busy:
+        yield
 
 
 _busy = threading.Lock()  # held while this process works on a study
@@ -124,10 +132,10 @@ class _Worker:
         self._error: Exception | None = None
 
     def run(self) -> None:
-        with _quiet_signals():
+        with quiet_signals():
             self._store = StudyStore(self._spec, create=False)
             with Holding(self._store) as self._holding:
-                new_trainer(self._spec).work(self._take, self._order.threads)
+                new_trainer(self._spec).work(self._take, self._order.setup)
         if self._error is not None:
             raise self._error
 
@@ -279,7 +287,7 @@ _stop_signals = threading.Event()
 
 
 @contextmanager
-def _quiet_signals() -> Iterator[None]:
+def quiet_signals() -> Iterator[None]:
     """Ctrl-C reaches every process of a terminal, but the parent decides; SIGTERM is for us.
 
     In a thread (the inline backend) signals are the main thread's business.

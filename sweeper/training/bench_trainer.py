@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from contextlib import closing
 from functools import cached_property, partial
+from typing import Literal
 
 import torch
 
-from sweeper.study import StudySpec
+from sweeper.study import CommandEngine, StudySpec
 from sweeper.training.device import find_device
 from sweeper.training.engine import Engine
 from sweeper.training.loop import Asking
 from sweeper.training.outcome import Outcome
 from sweeper.training.packs import Packs
 from sweeper.training.pretrain import prepare_base
+from sweeper.training.setup import Setup
 from sweeper.training.trainer import Job, Report, Take
 from sweeper.training.trial import course_of, plan_run, trial_steps
 from sweeper.training.workbench import Ground, Workbench, check_corpus, set_up
@@ -23,6 +25,13 @@ def ground_of(spec: StudySpec) -> Ground:
     """What all trials of a study stand on."""
     model, data = spec.base_and_data
     return Ground(model, data, spec.evaluate, spec.seed, spec.folder)
+
+
+def engine_of(spec: StudySpec) -> Literal["auto", "packed", "peft"]:
+    """Which of our own engines a study asks for; one of a command asks for none."""
+    engine = spec.engine
+    assert not isinstance(engine, CommandEngine), "a command has a trainer of its own"
+    return engine
 
 
 class BenchTrainer:
@@ -44,15 +53,18 @@ class BenchTrainer:
         """See `Trainer.has_accelerator`."""
         return torch.cuda.is_available() or torch.backends.mps.is_available()
 
-    def work(self, take: Take, threads: int) -> None:
+    def work(self, take: Take, setup: Setup) -> None:
         """See `Trainer.work`: as many jobs at a time as the packs have seats for them."""
-        with closing(Packs(partial(self._set_up, threads))) as packs:
+        with closing(
+            Packs(partial(self._set_up, setup), engine_of(self._spec), setup.slots)
+        ) as packs:
             shift = _Shift(packs, take, self._spec.budget.tokens_per_trial)
             while shift.fill():
                 packs.advance()
 
-    def _set_up(self, threads: int) -> Workbench:
-        return set_up(self._ground, find_device(threads))
+    def _set_up(self, setup: Setup) -> Workbench:
+        device = find_device(setup.threads)
+        return set_up(self._ground, device, precision=setup.precision)
 
 
 class _Shift:
@@ -97,7 +109,14 @@ class _Shift:
     def _run(self, job: Job, engine: Engine) -> Asking[Outcome]:
         bench, assignment = self._packs.bench, job.assignment
         folder = assignment.folder
-        plan = plan_run(bench, assignment.hyperparameters, self._tokens_per_trial, folder)
+        plan = plan_run(
+            bench,
+            assignment.hyperparameters,
+            self._tokens_per_trial,
+            folder,
+            engine=self._packs.engine_for(assignment.hyperparameters),
+            slots=self._packs.slots,
+        )
         watch = job.new_watch(plan.hyperparameters, course_of(plan))
         run = trial_steps(plan, bench, engine, watch, job.interrupt, folder, assignment.number)
         return (yield from run)

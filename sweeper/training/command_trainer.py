@@ -10,6 +10,7 @@ from sweeper.study import CommandEngine, StudySpec
 from sweeper.training.command import plan_command, run_command
 from sweeper.training.command_program import check_command
 from sweeper.training.outcome import Outcome
+from sweeper.training.setup import Setup
 from sweeper.training.trainer import Job, Report, Take
 
 _ACCELERATORS = (Path("/dev/nvidia0"), Path("/dev/kfd"))
@@ -31,11 +32,11 @@ class CommandTrainer:
         apple = sys.platform == "darwin" and platform.machine() == "arm64"
         return apple or any(path.exists() for path in _ACCELERATORS)
 
-    def work(self, take: Take, threads: int) -> None:
+    def work(self, take: Take, setup: Setup) -> None:
         """See `Trainer.work`: one job at a time."""
         while (job := take()) is not None:
             try:
-                ended: Outcome | Exception = self._train(job, threads)
+                ended: Outcome | Exception = self._train(job, setup.threads)
             except Exception as error:  # the trial's boundary: it is for its owner to judge
                 ended = error
             job.settle(ended)

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from sweeper.models.base import is_builtin
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
 from sweeper.training.manifest_file import read_json, write_json
+from sweeper.training.setup import PrecisionChoice
 from sweeper.training.workbench import Ground, Workbench
 
 _DEPENDENCIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
@@ -23,7 +24,9 @@ class RunPlan(BaseModel):
     """Everything that a person decides and a result depends on.
 
     Paths in `model` and `data.train` are relative to the folder that the plan is
-    kept in.
+    kept in. With more than one slot, up to so many trials were trained together: a
+    run alone is the same but for rounding. The precision is what `auto` came to, and
+    None where the recipe said one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +39,9 @@ class RunPlan(BaseModel):
     hyperparameters: Hyperparameters
     device: str
     threads: int
+    engine: Literal["packed", "peft"] = "peft"
+    slots: int = 1
+    precision: PrecisionChoice | None = None
 
     def ground(self, folder: Path) -> Ground:
         """The plan's ground, seen from the folder that its paths are relative to."""

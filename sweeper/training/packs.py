@@ -4,43 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
+from sweeper.models.base import Base
 from sweeper.study import Hyperparameters
 from sweeper.training.engine import Pack
 from sweeper.training.pack import PackDriver
+from sweeper.training.packed.engine import PackedEngine, fits
 from sweeper.training.solo import SoloPack
 from sweeper.training.workbench import Workbench
 
 
-@dataclass(frozen=True)
-class PackKind:
-    """One kind of pack.
+def engine_for(
+    wanted: Literal["auto", "packed", "peft"], base: Base, hyperparameters: Hyperparameters
+) -> Literal["packed", "peft"]:
+    """The engine that trains a recipe: `packed` or `peft`.
 
-    Attributes:
-        fits: Whether it trains a recipe on a workbench.
-        new: Makes one, with the base loaded.
+    Args:
+        wanted: As the study says it; `auto` is the packed engine wherever it can train the
+            recipe.
+        base: The study's base.
+        hyperparameters: The recipe.
     """
+    if wanted != "auto":
+        return wanted
+    return "packed" if fits(base, hyperparameters) else "peft"
 
-    fits: Callable[[Workbench, Hyperparameters], bool]
-    new: Callable[[Workbench], Pack]
 
+def new_pack(engine: str, bench: Workbench, slots: int = 1) -> Pack:
+    """A pack with the base loaded.
 
-def _new_solo(bench: Workbench) -> Pack:
+    Args:
+        engine: `packed` or `peft`; peft trains alone, however many slots there are.
+        bench: Where it trains.
+        slots: Trials at a time.
+
+    Raises:
+        BaseError: The engine cannot train on this base.
+    """
+    if engine == "packed":
+        return PackedEngine(bench.base, bench.device, num_seats=slots)
     return SoloPack(bench.new_engine())
 
 
-# The first that fits a recipe trains it; the last fits all.
-KINDS = (PackKind(fits=lambda *_: True, new=_new_solo),)
-
-
 class Packs:
-    """The packs of one workbench, each made when a recipe first asks for its kind."""
+    """The packs of one workbench, each made when a recipe first asks for its engine.
 
-    def __init__(self, set_up: Callable[[], Workbench]) -> None:
+    Args:
+        set_up: Makes the workbench.
+        engine: As the study says it.
+        slots: Trials at a time in a pack.
+    """
+
+    def __init__(
+        self,
+        set_up: Callable[[], Workbench],
+        engine: Literal["auto", "packed", "peft"] = "auto",
+        slots: int = 1,
+    ) -> None:
         self._set_up = set_up
-        self._drivers: dict[PackKind, PackDriver] = {}
+        self._engine = engine
+        self.slots = slots
+        self._drivers: dict[str, PackDriver] = {}
 
     @cached_property
     def bench(self) -> Workbench:
@@ -53,10 +79,14 @@ class Packs:
         Raises:
             SweeperError: The workbench or the pack cannot be made.
         """
-        kind = next(kind for kind in KINDS if kind.fits(self.bench, hyperparameters))
-        if kind not in self._drivers:
-            self._drivers[kind] = PackDriver(kind.new(self.bench))
-        return self._drivers[kind]
+        engine = self.engine_for(hyperparameters)
+        if engine not in self._drivers:
+            self._drivers[engine] = PackDriver(new_pack(engine, self.bench, self.slots))
+        return self._drivers[engine]
+
+    def engine_for(self, hyperparameters: Hyperparameters) -> Literal["packed", "peft"]:
+        """The engine that trains a recipe here."""
+        return engine_for(self._engine, self.bench.base, hyperparameters)
 
     @property
     def have_room(self) -> bool:

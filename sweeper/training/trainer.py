@@ -11,6 +11,7 @@ from sweeper.curves import Point, Stop
 from sweeper.study import Hyperparameters
 from sweeper.training.course import Course
 from sweeper.training.outcome import Outcome
+from sweeper.training.setup import Setup
 from sweeper.training.watches import Watch
 
 Report = Callable[[str, int, int], None]  # what is done, how far, of how much
@@ -74,11 +75,11 @@ class Trainer(Protocol):
     def has_accelerator(self) -> bool:
         """Whether trials train on one device that they would have to share."""
 
-    def work(self, take: Take, threads: int) -> None:
+    def work(self, take: Take, setup: Setup) -> None:
         """Work through jobs until there are no more; each is settled, whatever becomes of it.
 
         Args:
             take: Gives the next job as soon as there is room for one. After a None it is
                 asked again only when a job has ended, and not at all where none is in hand.
-            threads: CPU threads that the trials may use, together in this process.
+            setup: What the trials have to train with, together in this process.
         """

@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 from sweeper.curves import Stop, StopReason
 from sweeper.errors import CheckpointError
-from sweeper.study import Hyperparameters
+from sweeper.study import Hyperparameters, with_changes
 from sweeper.training.checkpoint import CheckpointFolder
 from sweeper.training.course import Course
-from sweeper.training.device import resolve_precision, use_deterministic_kernels
+from sweeper.training.device import use_deterministic_kernels
 from sweeper.training.engine import Engine
 from sweeper.training.loop import Asking, Run, train
 from sweeper.training.manifest import (
@@ -27,23 +28,37 @@ from sweeper.training.manifest import (
 )
 from sweeper.training.outcome import Outcome
 from sweeper.training.pack import train_alone
+from sweeper.training.precision import precision_on
+from sweeper.training.setup import PrecisionChoice
 from sweeper.training.watches import Watch
 from sweeper.training.workbench import Workbench
 
 
 def plan_run(
-    bench: Workbench, hyperparameters: Hyperparameters, tokens: int, folder: Path
+    bench: Workbench,
+    hyperparameters: Hyperparameters,
+    tokens: int,
+    folder: Path,
+    *,
+    engine: Literal["packed", "peft"] = "peft",
+    slots: int = 1,
 ) -> RunPlan:
     """The plan of a recipe on a workbench, with paths as seen from `folder`.
 
     Args:
         bench: Where it will run.
-        hyperparameters: With a seed; a precision of `auto` is resolved here.
+        hyperparameters: With a seed; a precision of `auto` is resolved here, and as it was
+            before where the folder holds a run to go on with.
         tokens: The run's budget.
         folder: Where the manifest will lie.
+        engine: `packed` or `peft`.
+        slots: Trials that are trained at a time.
     """
     ground = bench.ground
-    resolved = {"precision": resolve_precision(hyperparameters.precision, bench.device)}
+    choice = None
+    if hyperparameters.precision == "auto":
+        choice = _begun_precision(folder) or precision_on(bench)
+        hyperparameters = with_changes(hyperparameters, {"precision": choice.precision})
     return RunPlan(
         model=moved(ground.model, ground.folder, folder),
         data=ground.data.model_copy(
@@ -52,10 +67,21 @@ def plan_run(
         evaluate=ground.evaluate,
         split_seed=ground.seed,
         tokens=tokens,
-        hyperparameters=hyperparameters.model_copy(update=resolved),
+        hyperparameters=hyperparameters,
         device=bench.device.kind,
         threads=bench.device.threads,
+        engine=engine,
+        slots=slots,
+        precision=choice,
     )
+
+
+def _begun_precision(folder: Path) -> PrecisionChoice | None:
+    """What `auto` came to when a run began that can be gone on with; None where there is none."""
+    path = folder / "manifest.json"
+    if not CheckpointFolder(folder / "checkpoint").steps() or not path.is_file():
+        return None
+    return read_manifest(path).plan.precision
 
 
 def seed_of(plan: RunPlan) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from sweeper.study import DataSpec, EvaluateSpec
 from sweeper.training.device import Device
 from sweeper.training.peft_engine import PeftEngine
 from sweeper.training.pretrain import prepare_base
+from sweeper.training.setup import PrecisionChoice
 from sweeper.training.trainer import Report
 
 
@@ -48,7 +49,20 @@ class Ground:
 
 @dataclass(frozen=True)
 class Workbench:
-    """A ground made ready in this process."""
+    """A ground made ready in this process.
+
+    Attributes:
+        ground: What was made ready.
+        base: The frozen model.
+        device: Where trials are trained.
+        tokenized: The training documents.
+        validation: The one set that all trials are judged on.
+        corpus_fingerprint: SHA-256 of the corpus.
+        num_documents: Documents of the corpus, and how many of them were double.
+        num_duplicates: See there.
+        warnings: What was odd about the corpus.
+        precision: What `precision: auto` came to, where that is decided already.
+    """
 
     ground: Ground
     base: Base
@@ -59,9 +73,10 @@ class Workbench:
     num_documents: int
     num_duplicates: int
     warnings: tuple[str, ...]
+    precision: PrecisionChoice | None = None
 
     def new_engine(self) -> PeftEngine:
-        """An engine with the base loaded."""
+        """The reference engine, with the base loaded."""
         return PeftEngine(self.base, self.device)
 
     def stream(self, seed: int) -> TokenStream:
@@ -87,8 +102,19 @@ def _stream(tokenized: TokenizedDocuments, seed: int) -> TokenStream:
     return TokenStream(tokenized, seed=seed)
 
 
-def set_up(ground: Ground, device: Device, report: Report = lambda *_: None) -> Workbench:
+def set_up(
+    ground: Ground,
+    device: Device,
+    report: Report = lambda *_: None,
+    precision: PrecisionChoice | None = None,
+) -> Workbench:
     """Find or make the base, read, split and tokenize the corpus.
+
+    Args:
+        ground: What trials stand on.
+        device: Where they are trained.
+        report: Told of the base's pretraining.
+        precision: See `Workbench`.
 
     Raises:
         BaseError: The base cannot be used.
@@ -96,7 +122,7 @@ def set_up(ground: Ground, device: Device, report: Report = lambda *_: None) -> 
     """
     check_corpus(ground)
     base = prepare_base(ground.model, ground.folder, report)
-    return lay_out(ground, base, device)
+    return replace(lay_out(ground, base, device), precision=precision)
 
 
 def check_corpus(ground: Ground) -> None:

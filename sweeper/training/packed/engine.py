@@ -30,13 +30,18 @@ EVALUATION_TOKENS = 2048  # of one seat in a pass; fixed, so that every trial is
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
+def is_packable(base: Base) -> bool:
+    """Whether this engine can train on a base at all."""
+    return is_plain_gpt2(base.config)
+
+
 def fits(base: Base, hyperparameters: Hyperparameters) -> bool:
     """Whether this engine can train a recipe on a base; the peft engine can train any.
 
     Parts of the base that are trained whole are not for it: seats share the base.
     """
     return (
-        is_plain_gpt2(base.config)
+        is_packable(base)
         and not hyperparameters.train_also
         and sites_of(int(base.config["n_layer"]), hyperparameters.target_modules) is not None
     )

@@ -1,0 +1,150 @@
+"""Who trains a study: workers, threads of each and trials at a time, chosen by measurement."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeper.files import write_durably
+from sweeper.search.probing import Measurement, Tell, best_of, measure_ways
+from sweeper.search.trainers import new_trainer
+from sweeper.study import StudySpec
+from sweeper.training.setup import PrecisionChoice, Setup
+
+# Below so many tokens in all, measuring takes longer than it can save.
+WORTH_MEASURING_TOKENS = 1_000_000
+_FILE = "crew.json"
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many workers, with what each.
+
+    Attributes:
+        count: Worker processes.
+        threads: CPU threads of each.
+        slots: Trials that each trains at a time.
+        precision: What `precision: auto` came to; None where each worker finds out.
+        measured: What the choice rests on; empty where nothing was measured.
+    """
+
+    count: int
+    threads: int
+    slots: int = 1
+    precision: PrecisionChoice | None = None
+    measured: tuple[Measurement, ...] = ()
+
+    @property
+    def setup(self) -> Setup:
+        """What each worker trains with."""
+        return Setup(self.threads, self.slots, self.precision)
+
+
+def num_cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def assumed_crew(spec: StudySpec) -> Crew:
+    """Workers and threads without measuring: one worker per core, and one on a GPU.
+
+    A GPT-2 of this size keeps one core busy, but not two: two workers of one
+    thread see more tokens per second than one of two.
+    """
+    cores = num_cores()
+    alone = spec.workers.backend == "inline" or new_trainer(spec).has_accelerator()
+    wanted = spec.workers.count
+    count = min(1 if alone else cores, spec.budget.trials) if wanted == "auto" else wanted
+    slots = 1 if spec.workers.slots == "auto" else spec.workers.slots
+    return Crew(count, _threads(spec, count), slots)
+
+
+def _threads(spec: StudySpec, count: int) -> int:
+    threads = spec.workers.threads
+    return max(num_cores() // count, 1) if threads == "auto" else threads
+
+
+def choose_crew(spec: StudySpec, tell: Tell) -> Crew:
+    """The crew that trains most tokens a second here, as it was chosen before or measured now.
+
+    Kept in the study's folder, with the numbers; a study that goes on on another machine is
+    measured anew.
+
+    Args:
+        spec: The study; its base must be there.
+        tell: Told how far the measuring is.
+
+    Raises:
+        SweeperError: No worker could start, or the base cannot be loaded.
+    """
+    assumed = assumed_crew(spec)
+    if spec.workers.backend == "inline" or spec.command is not None or not _is_worth_it(spec):
+        return assumed
+    path, situation = spec.output_folder / _FILE, _situation(spec)
+    kept = _read(path, situation)
+    if kept is not None:
+        return kept
+    precision, measured = measure_ways(spec, _ways(spec, assumed), tell)
+    best = best_of(measured)
+    crew = Crew(best.count, best.threads, best.slots, precision, tuple(measured))
+    content = {"situation": situation, "crew": _plain(crew)}
+    write_durably(path, json.dumps(content, indent=2).encode())
+    return crew
+
+
+def _is_worth_it(spec: StudySpec) -> bool:
+    return spec.budget.trials * spec.budget.tokens_per_trial >= WORTH_MEASURING_TOKENS
+
+
+def _situation(spec: StudySpec) -> dict[str, Any]:
+    """What a choice holds for."""
+    return {
+        "machine": f"{platform.node()} {platform.machine()} {platform.processor()}".strip(),
+        "cores": num_cores(),
+        "accelerator": new_trainer(spec).has_accelerator(),
+        "workers": spec.workers.model_dump(mode="json"),
+        "trials": spec.budget.trials,
+    }
+
+
+def _read(path: Path, situation: dict[str, Any]) -> Crew | None:
+    try:
+        content = json.loads(path.read_bytes())
+        crew = content["crew"] if content["situation"] == situation else None
+        return None if crew is None else _crew_from(crew)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # not there, or not ours: it costs seconds to measure again
+
+
+def _plain(crew: Crew) -> dict[str, Any]:
+    return {
+        "count": crew.count,
+        "threads": crew.threads,
+        "slots": crew.slots,
+        "precision": crew.precision and crew.precision.as_dict(),
+        "measured": [vars(m) for m in crew.measured],
+    }
+
+
+def _crew_from(plain: dict[str, Any]) -> Crew:
+    return Crew(
+        plain["count"],
+        plain["threads"],
+        plain["slots"],
+        plain["precision"] and PrecisionChoice(**plain["precision"]),
+        tuple(Measurement(**m) for m in plain["measured"]),
+    )
+
+
+def _ways(spec: StudySpec, assumed: Crew) -> list[tuple[int, int]]:
+    """Numbers of workers with the threads of each: all that share the machine evenly."""
+    counts = [assumed.count]
+    while counts[-1] > 1 and spec.workers.count == "auto":
+        counts.append(counts[-1] // 2)
+    return [(count, _threads(spec, count)) for count in counts]

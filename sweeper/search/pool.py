@@ -1,0 +1,59 @@
+"""The processes in which workers run; they stay warm from one call to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+# Read by the libraries under torch and numpy when a worker imports them.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# Large tensors come and go at every step: glibc would give each back to the system, and
+# fault every page of it in again. Read by glibc when a process starts, ignored elsewhere.
+MEMORY_VARIABLES = {
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
+    "MALLOC_TOP_PAD_": str(1 << 26),
+}
+
+_executors: list[Any] = []  # loky's, of this process
+_Order = TypeVar("_Order")
+_Answer = TypeVar("_Answer")
+
+
+class PoolCrash(Exception):
+    """A worker's process died."""
+
+
+def run_in_workers(
+    task: Callable[[_Order], _Answer], order: _Order, count: int, threads: int
+) -> list[_Answer]:
+    """Give every worker the same order, and wait for all.
+
+    Args:
+        task: Importable; its answer is a plain value.
+        order: Likewise.
+        count: Workers, each a process of its own.
+        threads: CPU threads of each.
+
+    Raises:
+        PoolCrash: One died, in its own words.
+    """
+    # Not by `joblib.Parallel`, which runs a single job in this very process.
+    from joblib.externals.loky import get_reusable_executor
+    from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
+
+    variables = {name: str(threads) for name in THREAD_VARIABLES} | MEMORY_VARIABLES
+    executor = get_reusable_executor(max_workers=count, env=variables)
+    if executor not in _executors:
+        _executors.append(executor)
+    try:
+        futures = [executor.submit(task, order) for _ in range(count)]
+        return [future.result() for future in futures]
+    except (TerminatedWorkerError, ShutdownExecutorError) as error:
+        raise PoolCrash(str(error).strip().splitlines()[0]) from error
+
+
+def close_pool(*, kill: bool = False) -> None:
+    """End the workers: once they have nothing to do, or at once."""
+    while _executors:
+        _executors.pop().shutdown(wait=not kill, kill_workers=kill)
