@@ -15,7 +15,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
 _MEASURED = ("curves", "data", "models", "search", "study", "training")
-_NOT_ARMS = {"__main__.py", "figure.py", "report.py", "tables.py", "verdicts.py"}
+_ARMS = ("alone", "gemm", "job", "lean", "memory", "orchestration", "ours", "stock", "tuned")
 
 Payload = Callable[[Path], Mapping[str, Any]]
 
@@ -123,8 +123,7 @@ def _environment() -> dict[str, str]:
 def _code_digest() -> str:
     """Of all code that is measured or measures: other code, other numbers."""
     paths = [path for name in _MEASURED for path in (ROOT / "sweeper" / name).rglob("*.py")]
-    arms = (path for path in Path(__file__).parent.glob("*.py") if path.name not in _NOT_ARMS)
-    paths += [path for path in arms if not path.name.startswith("test_")]
+    paths += [Path(__file__).with_name(f"{name}.py") for name in _ARMS]
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(path.read_bytes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,10 +11,12 @@ import yaml
 
 from sweeper.curves import Point, read_curve
 from sweeper.search import attributes as attrs
-from sweeper.search.runner import choose_crew, run_study
+from sweeper.search.runner import run_study
 from sweeper.search.store import StudyStore
 from sweeper.study import Hyperparameters, StudySpec, load_study
 from tests.benchmarks.job import VALIDATION_SHARE, ArmRecord, Clock, Job, TrialRecord
+
+CREW_FILE = "crew.json"  # in a study's folder
 
 
 def run(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,25 +42,47 @@ def run_job(
         num_rungs: Evaluations in the course of a trial.
     """
     spec = write_study(job, precision, workers, prune, num_rungs)
+    told_at: list[float] = []
     began_at, clock = time.time(), Clock()
-    run_study(spec, observe=lambda _: None, tell=lambda *_: None)
+    run_study(spec, observe=lambda _: None, tell=lambda *_: told_at.append(time.time()))
     inclusive_s, cpu_s = clock.wall_s(), clock.cpu_s()
     trials = StudyStore(spec, create=False).trials()
     spans = [(_unix(trial.datetime_start), _unix(trial.datetime_complete)) for trial in trials]
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)
+    choosing_s = _choosing_s(spec, told_at)
     notes = {
-        "crew": repr(choose_crew(spec)),
+        "crew": _crew(spec),
+        "choosing_s": choosing_s,
         "at_once": _most_at_once(spans),
         **_told_by_manifests(spec),
     }
     return ArmRecord(
-        wall_s=last - first,
+        wall_s=last - first + choosing_s,
         cpu_s=cpu_s,
         inclusive_s=inclusive_s,
-        start_s=first - began_at,
+        start_s=first - began_at - choosing_s,
         trials=[_record(trial.user_attrs) for trial in trials],
         notes=notes,
     )
+
+
+def _choosing_s(spec: StudySpec, told_at: Sequence[float]) -> float:
+    """Seconds of measuring who should train, of which a study tells while it does.
+
+    The base is at hand, so there is nothing else to tell of. It is work that others leave to the
+    user, and counts as part of the study.
+    """
+    if not told_at:
+        return 0.0
+    chosen = spec.output_folder / CREW_FILE
+    return max(told_at[-1], chosen.stat().st_mtime if chosen.is_file() else 0.0) - told_at[0]
+
+
+def _crew(spec: StudySpec) -> dict[str, Any]:
+    """Workers, threads and slots as the study chose them, where it wrote them down."""
+    chosen = spec.output_folder / CREW_FILE
+    kept: dict[str, Any] = json.loads(chosen.read_text("utf-8")) if chosen.is_file() else {}
+    return kept
 
 
 def _unix(moment: Any) -> float:
@@ -80,15 +105,20 @@ def _record(values: Mapping[str, Any]) -> TrialRecord:
     )
 
 
-def _told_by_manifests(spec: StudySpec) -> dict[str, list[str]]:
-    """The precisions that `auto` became, and what runs adapted to."""
+def _told_by_manifests(spec: StudySpec) -> dict[str, list[Any]]:
+    """Threads, the precisions that `auto` became, and what runs adapted to."""
     from sweeper.training.manifest import read_manifest
 
     paths = sorted(spec.output_folder.glob("trials/*/manifest.json"))
     manifests = [read_manifest(path) for path in paths]
     notes = {note for m in manifests if m.result for note in m.result.notes}
     precisions = {manifest.plan.hyperparameters.precision for manifest in manifests}
-    return {"precisions": sorted(precisions), "training_notes": sorted(notes)}
+    threads = {manifest.plan.threads for manifest in manifests}
+    return {
+        "precisions": sorted(precisions),
+        "threads": sorted(threads),
+        "training_notes": sorted(notes),
+    }
 
 
 def write_study(

@@ -11,7 +11,7 @@ from typing import Any
 from sweeper.study import Hyperparameters
 from tests.benchmarks.equality import compare
 from tests.benchmarks.job import Job
-from tests.benchmarks.journal import Journal
+from tests.benchmarks.journal import Journal, Payload
 from tests.benchmarks.sizes import SIZES, Size, write_base, write_corpus
 from tests.benchmarks.trials import (
     SEED,
@@ -35,6 +35,9 @@ RERUNS: tuple[dict[str, Any], ...] = (
     {"order_seed": 3},
     {"order_seed": 4, "threads": 1},
 )
+
+
+Arm = tuple[str, Payload]  # a module, and what it is told
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Bench:
         model, corpus = size.builtin, "builtin:pydoc-qa"
         if model is None:
             corpus = str(write_corpus(self.folder.resolve() / "qa.md"))
-            model = str(write_base(size, self.folder.resolve() / f"base-{size.name}", Path(corpus)))
+            shape = f"{size.layers}x{size.width}-{size.vocabulary}"
+            model = str(write_base(size, self.folder.resolve() / f"base-{shape}", Path(corpus)))
         return lambda scratch: Job(
             model=model,
             corpus=corpus,
@@ -112,19 +116,19 @@ def _has_tuned_arm(size: Size) -> bool:
 
 def _arms(
     bench: Bench, job: Callable[[Path], Job], tuning: Mapping[str, Any] | None
-) -> dict[str, tuple[str, Callable[[Path], Mapping[str, Any]]]]:
+) -> dict[str, Arm]:
     """Every arm's module and payload. On a GPU the stock arm runs in bf16, as people do there."""
     stock = {"bf16": bench.has_cuda and bench.has_bf16}
-    arms: dict[str, tuple[str, Callable[[Path], Mapping[str, Any]]]] = {
-        "B0": ("stock", lambda at: {"job": job(at).as_dict(), "settings": stock}),
-        "ours": ("ours", lambda at: {"job": job(at).as_dict()}),
+    arms: dict[str, Arm] = {
+        "B0": ("stock", lambda at: {"job": job(at).as_dict(), "settings": stock})
     }
-    if bench.has_bf16:
-        options = {"precision": "fp32"}
-        arms["ours, fp32"] = ("ours", lambda at: {"job": job(at).as_dict(), "options": options})
     if tuning is not None:
         tuned = tuning["settings"]
         arms["B1"] = ("stock", lambda at: {"job": job(at).as_dict(), "settings": tuned})
+    arms["ours"] = ("ours", lambda at: {"job": job(at).as_dict()})
+    if bench.has_bf16:
+        options = {"precision": "fp32"}
+        arms["ours, fp32"] = ("ours", lambda at: {"job": job(at).as_dict(), "options": options})
     return arms
 
 
