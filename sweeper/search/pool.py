@@ -10,7 +10,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 # Large tensors come and go at every step: glibc would give each back to the system, and
 # fault every page of it in again. Read by glibc when a process starts, ignored elsewhere.
 MEMORY_VARIABLES = {
-    "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    "MALLOC_MMAP_THRESHOLD_": str(1 << 25),  # the most that glibc takes
     "MALLOC_TRIM_THRESHOLD_": str(1 << 32),
     "MALLOC_TOP_PAD_": str(1 << 26),
 }
