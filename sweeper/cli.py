@@ -25,6 +25,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    # An absent `--help` is else None, and to make that a boolean typer imports pydantic.
+    context_settings={"default_map": {"help": False}},
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]

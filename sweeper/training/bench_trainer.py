@@ -12,12 +12,13 @@ from sweeper.study import CommandEngine, StudySpec
 from sweeper.training.device import find_device
 from sweeper.training.engine import Engine
 from sweeper.training.loop import Asking
+from sweeper.training.manifest import EngineName
 from sweeper.training.outcome import Outcome
 from sweeper.training.packs import Packs
 from sweeper.training.pretrain import prepare_base
 from sweeper.training.setup import Setup
-from sweeper.training.trainer import Job, Report, Take
-from sweeper.training.trial import course_of, plan_run, trial_steps
+from sweeper.training.trainer import Assignment, Job, Report, Take
+from sweeper.training.trial import begun_plan, course_of, plan_run, trial_steps
 from sweeper.training.workbench import Ground, Workbench, check_corpus, set_up
 
 
@@ -85,14 +86,15 @@ class _Shift:
         """Seat jobs while there is room and there are jobs; whether any is in training then."""
         while (job := self._next()) is not None:
             try:
-                driver = self._packs.driver_for(job.assignment.hyperparameters)
+                engine = self._engine_of(job.assignment)
+                driver = self._packs.driver_of(engine)
             except Exception as error:  # the trial's boundary: it is for its owner to judge
                 job.settle(error)
                 continue
             if not driver.has_room:
                 self._waiting = job
                 break
-            driver.seat(partial(self._run, job), partial(self._settle, job))
+            driver.seat(partial(self._run, job, engine), partial(self._settle, job))
         return self._packs.are_busy
 
     def _next(self) -> Job | None:
@@ -106,7 +108,12 @@ class _Shift:
         self._may_take = True
         job.settle(ended)
 
-    def _run(self, job: Job, engine: Engine) -> Asking[Outcome]:
+    def _engine_of(self, assignment: Assignment) -> EngineName:
+        """What a trial is trained with; one that has begun goes on with what it began with."""
+        begun = begun_plan(assignment.folder)
+        return begun.engine if begun else self._packs.engine_for(assignment.hyperparameters)
+
+    def _run(self, job: Job, name: EngineName, engine: Engine) -> Asking[Outcome]:
         bench, assignment = self._packs.bench, job.assignment
         folder = assignment.folder
         plan = plan_run(
@@ -114,8 +121,8 @@ class _Shift:
             assignment.hyperparameters,
             self._tokens_per_trial,
             folder,
-            engine=self._packs.engine_for(assignment.hyperparameters),
-            slots=self._packs.slots,
+            engine=name,
+            slots=self._packs.slots if name == "packed" else 1,
         )
         watch = job.new_watch(plan.hyperparameters, course_of(plan))
         run = trial_steps(plan, bench, engine, watch, job.interrupt, folder, assignment.number)

@@ -17,6 +17,7 @@ from sweeper.training.manifest_file import read_json, write_json
 from sweeper.training.setup import PrecisionChoice
 from sweeper.training.workbench import Ground, Workbench
 
+EngineName = Literal["packed", "peft"]
 _DEPENDENCIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
 
 
@@ -39,7 +40,7 @@ class RunPlan(BaseModel):
     hyperparameters: Hyperparameters
     device: str
     threads: int
-    engine: Literal["packed", "peft"] = "peft"
+    engine: EngineName = "peft"
     slots: int = 1
     precision: PrecisionChoice | None = None
 

@@ -10,6 +10,7 @@ from typing import Literal
 from sweeper.models.base import Base
 from sweeper.study import Hyperparameters
 from sweeper.training.engine import Pack
+from sweeper.training.manifest import EngineName
 from sweeper.training.pack import PackDriver
 from sweeper.training.packed.engine import PackedEngine, fits
 from sweeper.training.solo import SoloPack
@@ -18,7 +19,7 @@ from sweeper.training.workbench import Workbench
 
 def engine_for(
     wanted: Literal["auto", "packed", "peft"], base: Base, hyperparameters: Hyperparameters
-) -> Literal["packed", "peft"]:
+) -> EngineName:
     """The engine that trains a recipe: `packed` or `peft`.
 
     Args:
@@ -32,7 +33,7 @@ def engine_for(
     return "packed" if fits(base, hyperparameters) else "peft"
 
 
-def new_pack(engine: str, bench: Workbench, slots: int = 1) -> Pack:
+def new_pack(engine: EngineName, bench: Workbench, slots: int = 1) -> Pack:
     """A pack with the base loaded.
 
     Args:
@@ -73,18 +74,17 @@ class Packs:
         """Where all of them train, set up on its first use."""
         return self._set_up()
 
-    def driver_for(self, hyperparameters: Hyperparameters) -> PackDriver:
-        """The driver of the pack that trains a recipe.
+    def driver_of(self, engine: EngineName) -> PackDriver:
+        """The driver of an engine's pack.
 
         Raises:
             SweeperError: The workbench or the pack cannot be made.
         """
-        engine = self.engine_for(hyperparameters)
         if engine not in self._drivers:
             self._drivers[engine] = PackDriver(new_pack(engine, self.bench, self.slots))
         return self._drivers[engine]
 
-    def engine_for(self, hyperparameters: Hyperparameters) -> Literal["packed", "peft"]:
+    def engine_for(self, hyperparameters: Hyperparameters) -> EngineName:
         """The engine that trains a recipe here."""
         return engine_for(self._engine, self.bench.base, hyperparameters)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 from sweeper.curves import Stop, StopReason
 from sweeper.errors import CheckpointError
@@ -16,6 +15,7 @@ from sweeper.training.device import use_deterministic_kernels
 from sweeper.training.engine import Engine
 from sweeper.training.loop import Asking, Run, train
 from sweeper.training.manifest import (
+    EngineName,
     Manifest,
     RunPlan,
     RunResult,
@@ -29,7 +29,6 @@ from sweeper.training.manifest import (
 from sweeper.training.outcome import Outcome
 from sweeper.training.pack import train_alone
 from sweeper.training.precision import precision_on
-from sweeper.training.setup import PrecisionChoice
 from sweeper.training.watches import Watch
 from sweeper.training.workbench import Workbench
 
@@ -40,7 +39,7 @@ def plan_run(
     tokens: int,
     folder: Path,
     *,
-    engine: Literal["packed", "peft"] = "peft",
+    engine: EngineName = "peft",
     slots: int = 1,
 ) -> RunPlan:
     """The plan of a recipe on a workbench, with paths as seen from `folder`.
@@ -57,7 +56,8 @@ def plan_run(
     ground = bench.ground
     choice = None
     if hyperparameters.precision == "auto":
-        choice = _begun_precision(folder) or precision_on(bench)
+        begun = begun_plan(folder)
+        choice = (begun and begun.precision) or precision_on(bench)
         hyperparameters = with_changes(hyperparameters, {"precision": choice.precision})
     return RunPlan(
         model=moved(ground.model, ground.folder, folder),
@@ -76,12 +76,12 @@ def plan_run(
     )
 
 
-def _begun_precision(folder: Path) -> PrecisionChoice | None:
-    """What `auto` came to when a run began that can be gone on with; None where there is none."""
+def begun_plan(folder: Path) -> RunPlan | None:
+    """The plan of a run in a folder that can be gone on with; None where there is none."""
     path = folder / "manifest.json"
     if not CheckpointFolder(folder / "checkpoint").steps() or not path.is_file():
         return None
-    return read_manifest(path).plan.precision
+    return read_manifest(path).plan
 
 
 def seed_of(plan: RunPlan) -> int:

@@ -58,6 +58,7 @@ class AdapterBank:
         self._device = device
         self._tenants: list[_Tenant | None] = [None] * num_seats
         self._places: dict[Site, _Place] = {}
+        self._adapters: dict[Site, Adapters] = {}  # views, made once for each change of tenants
         self._rank = 0
         self._scale_K11 = torch.zeros(num_seats, 1, 1, device=device)
         self._allocate((), 0)
@@ -75,6 +76,7 @@ class AdapterBank:
             self._places[site] = _Place(start, num_inputs, num_outputs)
             start += rank * (num_inputs + num_outputs)
         self._rank = rank
+        self._adapters.clear()
         self.weights_KP, self.gradients_KP, self._mean_KP, self._square_KP = (
             torch.zeros(self.num_seats, start, device=self._device) for _ in range(4)
         )
@@ -101,6 +103,7 @@ class AdapterBank:
         self.free(seat)
         self._grow(sites, hyperparameters.rank)
         self._tenants[seat] = _Tenant(hyperparameters, sites)
+        self._adapters.clear()
         self._scale_K11[seat] = hyperparameters.alpha / hyperparameters.rank
         generator = torch.Generator().manual_seed(seed)
         for site in sites:
@@ -110,6 +113,7 @@ class AdapterBank:
     def free(self, seat: int) -> None:
         """Empty a seat."""
         self._tenants[seat] = None
+        self._adapters.clear()
         self._scale_K11[seat] = 0
         for tensor in (self.weights_KP, self.gradients_KP, self._mean_KP, self._square_KP):
             tensor[seat] = 0
@@ -203,13 +207,15 @@ class AdapterBank:
         """The stacked adapters of a site; None where no seat has any."""
         if site not in self._places:
             return None
-        tenants = self._tenants
-        weights = self._stacked(self.weights_KP, site)
-        gradients = self._stacked(self.gradients_KP, site)
-        ranks = [
-            t.hyperparameters.rank if t is not None and site in t.sites else 0 for t in tenants
-        ]
-        return Adapters(*weights, *gradients, self._scale_K11, ranks)
+        if site not in self._adapters:
+            ranks = [
+                t.hyperparameters.rank if t is not None and site in t.sites else 0
+                for t in self._tenants
+            ]
+            weights = self._stacked(self.weights_KP, site)
+            gradients = self._stacked(self.gradients_KP, site)
+            self._adapters[site] = Adapters(*weights, *gradients, self._scale_K11, ranks)
+        return self._adapters[site]
 
     def gradient_norms(self, seats: Sequence[int]) -> torch.Tensor:
         """Global L2 norms of some seats' gradients, fp32."""
