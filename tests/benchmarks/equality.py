@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 FP32_TOLERANCE = 1e-3
 BF16_TOLERANCE = 5e-3
@@ -55,20 +54,19 @@ def best_trial(losses: Losses) -> int | None:
 
 
 def differences(
-    reference: Losses, other: Losses, reruns: Mapping[str, Any], tolerance: float
+    reference: Losses, other: Losses, reruns: Mapping[str, Losses], tolerance: float
 ) -> list[Difference]:
-    """Every trial that differs, judged by B0's own reruns."""
+    """Every trial that differs, judged by B0's own reruns, which are by the trial's number."""
     return [
-        _judge(number, reference[number], other[number], _reruns_of(number, reruns), tolerance)
+        _judge(
+            number,
+            reference[number],
+            other[number],
+            tuple(reruns.get(str(number), ())),
+            tolerance,
+        )
         for number in compare(reference, other, tolerance)
     ]
-
-
-def _reruns_of(number: int, reruns: Mapping[str, Any]) -> tuple[float | None, ...]:
-    if number not in reruns["numbers"]:
-        return ()
-    place = reruns["numbers"].index(number)
-    return tuple(losses[place] for losses in reruns["losses"])
 
 
 def _judge(

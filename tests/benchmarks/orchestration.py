@@ -13,9 +13,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
+
 from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
 from sweeper.search.outcomes import Result
+from sweeper.search.space import distributions_of
+from sweeper.search.storage import storage_url
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 
@@ -56,6 +60,7 @@ def run(payload: Mapping[str, Any]) -> dict[str, Any]:
         "sampler": payload["sampler"],
         "calls_ms": calls,
         "total_ms": statistics.median(totals),
+        "optuna_ms": _optuna_ms(store, payload["repetitions"]),
         "range_ms": [min(totals), max(totals)],
         "repetitions": len(watches),
     }
@@ -79,6 +84,25 @@ def _spec(folder: Path, sampler: str, num_trials: int) -> StudySpec:
             "search": {"sampler": sampler},
         }
     ).at(folder / "study.yaml")
+
+
+def _optuna_ms(store: StudyStore, repetitions: int) -> float:
+    """Milliseconds of a trial in plain Optuna: the first, which reads all others, is left out."""
+    sampler = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
+    study = optuna.load_study(
+        study_name=store.spec.folder_name,
+        storage=storage_url(store.spec),
+        sampler=sampler[store.spec.search.sampler](seed=0),
+    )
+    spent = []
+    for _ in range(repetitions + 1):
+        began = time.perf_counter()
+        trial = study.ask(distributions_of(store.spec))
+        for rung in range(NUM_RUNGS + 1):
+            trial.report(5.0, rung * TOKENS // NUM_RUNGS)
+        study.tell(trial, 5.0)
+        spent.append((time.perf_counter() - began) * 1000)
+    return statistics.median(spent[1:])
 
 
 class _Stopwatch:

@@ -81,8 +81,10 @@ def _choosing_s(spec: StudySpec, told_at: Sequence[float]) -> float:
 def _crew(spec: StudySpec) -> dict[str, Any]:
     """Workers, threads and slots as the study chose them, where it wrote them down."""
     chosen = spec.output_folder / CREW_FILE
-    kept: dict[str, Any] = json.loads(chosen.read_text("utf-8")) if chosen.is_file() else {}
-    return kept
+    if not chosen.is_file():
+        return {}
+    crew: dict[str, Any] = json.loads(chosen.read_text("utf-8"))["crew"]
+    return crew
 
 
 def _unix(moment: Any) -> float:

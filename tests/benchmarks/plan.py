@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,19 @@ from tests.benchmarks.trials import (
     heterogeneous_recipes,
     nominal_recipe,
 )
+from tests.benchmarks.verdicts import equality, losses_of
 
 ALONE_STEPS = {"T": 200, "M": 24}
 ALONE_REPETITIONS = 3
-MEMORY_TRIALS = (1, 2, 4, 8)
+MEMORY_TRIALS = (1, 4, 8)
 MEMORY_STEPS = 12
 ORCHESTRATION_TRIALS = (10, 1_000, 10_000)
 ORCHESTRATION_REPETITIONS = 5
 PRUNING_RUNGS = 6
-# What B0 is run again with, where ours differs from it: the same gradients, summed otherwise.
-RERUNS: tuple[dict[str, Any], ...] = (
-    {"threads": 1},
-    {"order_seed": 1},
-    {"order_seed": 2},
-    {"order_seed": 3},
-    {"order_seed": 4, "threads": 1},
-)
+# Under how many orders of its sums B0 is run again on what differs; on what is then still farther
+# from it than it is from itself, once more under so many: some trials fall one way or the other,
+# and a few runs may all have fallen alike.
+RERUNS = (6, 18)
 
 
 Arm = tuple[str, Payload]  # a module, and what it is told
@@ -92,26 +89,25 @@ def measure_size(bench: Bench, size: Size) -> dict[str, Any]:
     """All arms of a size in turn, and B0 again for what differs."""
     recipes = recipes_of(size)
     job = bench.job(size, recipes, size.tokens_per_trial)
-    tuning = _tune(bench, size) if _has_tuned_arm(size) else None
+    tuning = _tune(bench, size) if size.tuned_repetitions else None
     arms = _arms(bench, job, tuning)
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in arms}
     for repetition in range(size.repetitions):
         for name in _in_turn(list(arms), repetition):
+            if name == "B1" and repetition >= size.tuned_repetitions:
+                continue
             arm, payload = arms[name]
             label = f"{size.name}: {name}, {repetition + 1} of {size.repetitions}"
             runs[name].append(bench.journal.measure(label, arm, payload))
-    losses = {name: _losses(records[0]) for name, records in runs.items()}
-    differing = sorted({n for other in losses for n in compare(losses["B0"], losses[other])})
-    return {
+    part = {
         "recipes": [recipe.model_dump() for recipe in recipes],
         "tuning": tuning,
         "runs": runs,
-        "reruns": _run_again(bench, size, recipes, differing),
+        "machine": {"has_bf16": bench.has_bf16},
+        "reruns": {},
     }
-
-
-def _has_tuned_arm(size: Size) -> bool:
-    return (size.builtin is None and size.num_trials > 4) or size.name in ("T", "M")
+    _run_again(bench, size, part)
+    return {key: value for key, value in part.items() if key != "machine"}
 
 
 def _arms(
@@ -145,27 +141,37 @@ def _tune(bench: Bench, size: Size) -> dict[str, Any]:
     )
 
 
-def _losses(run: Mapping[str, Any]) -> list[float | None]:
-    return [trial["val_loss"] for trial in run["trials"]]
+def _run_again(bench: Bench, size: Size, part: dict[str, Any]) -> None:
+    """B0 on the trials that differ, in other orders; its losses go into the part's `reruns`."""
+    arms = [arm for arm in part["runs"] if arm != "B0"]
+    losses = {arm: losses_of(part, arm) for arm in part["runs"]}
+    differing = sorted({n for arm in arms for n in compare(losses["B0"], losses[arm])})
+    for stage, count in enumerate(RERUNS):
+        if not differing:
+            return
+        first = sum(RERUNS[:stage])
+        more = _losses_again(bench, size, differing, range(first, first + count))
+        for number, again in more.items():
+            part["reruns"][number] = [*part["reruns"].get(number, ()), *again]
+        found = [difference for arm in arms for difference in equality(part, arm).differing]
+        differing = sorted({d.number for d in found if not d.is_within})
 
 
-def _run_again(
-    bench: Bench, size: Size, recipes: Sequence[Hyperparameters], numbers: Sequence[int]
-) -> dict[str, Any]:
-    """B0 on the trials that differ, by number, with its sums in other orders."""
-    if not numbers:
-        return {"numbers": [], "losses": []}
-    job = bench.job(size, [recipes[n] for n in numbers], size.tokens_per_trial)
+def _losses_again(
+    bench: Bench, size: Size, numbers: Sequence[int], orders: Iterable[int]
+) -> dict[str, list[float | None]]:
+    """B0's final losses by the trial's number; one order has one thread and the usual blocks."""
+    recipes = recipes_of(size)
+    job = bench.job(size, [recipes[number] for number in numbers], size.tokens_per_trial)
     stock = {"bf16": bench.has_cuda and bench.has_bf16}
-    losses = []
-    for place, changes in enumerate(RERUNS):
-        label = f"{size.name}: B0 again, {place + 1} of {len(RERUNS)}"
-        settings = {**stock, **changes}
-        run = bench.journal.measure(
-            label, "stock", lambda at, s=settings: {"job": job(at).as_dict(), "settings": s}
-        )
-        losses.append(_losses(run))
-    return {"numbers": list(numbers), "losses": losses}
+    settings = [{**stock, **({"order_seed": n} if n else {"threads": 1})} for n in orders]
+    run = bench.journal.measure(
+        f"{size.name}: B0 again in {len(settings)} orders, trials {', '.join(map(str, numbers))}",
+        "again",
+        lambda at: {"job": job(at).as_dict(), "settings": settings},
+    )
+    by_trial = zip(*run["losses"], strict=True)
+    return {str(number): [*again] for number, again in zip(numbers, by_trial, strict=True)}
 
 
 # ------------------------------------------------------------------------- the other parts
@@ -202,22 +208,20 @@ def measure_memory(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, Any]:
     size = sizes["M"]
     nominal = nominal_recipe(size)
     trials = MEMORY_TRIALS[:2] if bench.is_quick else MEMORY_TRIALS
+    cores = os.cpu_count() or 1
     runs = []
-    for workers in (1, os.cpu_count() or 1):
-        for count in trials:
-            recipes = [
-                nominal.model_copy(update={"learning_rate": 1e-3 + n * 1e-5}) for n in range(count)
-            ]
-            job = bench.job(size, recipes, MEMORY_STEPS * nominal.tokens_per_step)
-            options = {"count": min(workers, count), "threads": 1}
-            if workers > 1 and count < workers:
-                continue
-            run = bench.journal.measure(
-                f"memory: {count} trials, {options['count']} workers",
-                "memory",
-                lambda at, j=job, o=options: {"job": j(at).as_dict(), "workers": o},
-            )
-            runs.append({**run, "workers": options["count"]})
+    for workers, count in (*((1, count) for count in trials), (cores, trials[-1])):
+        recipes = [
+            nominal.model_copy(update={"learning_rate": 1e-3 + n * 1e-5}) for n in range(count)
+        ]
+        job = bench.job(size, recipes, MEMORY_STEPS * nominal.tokens_per_step)
+        options = {"count": workers, "threads": 1, "slots": max(count // workers, 1)}
+        run = bench.journal.measure(
+            f"memory: {count} trials, {workers} workers",
+            "memory",
+            lambda at, j=job, o=options: {"job": j(at).as_dict(), "workers": o},
+        )
+        runs.append({**run, "workers": workers})
     return {"size": size.name, "runs": runs}
 
 
@@ -235,28 +239,24 @@ def measure_orchestration(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, 
                 "repetitions": ORCHESTRATION_REPETITIONS,
             },
         )
-        for sampler in ("tpe", "random")
-        for count in counts
+        for sampler, count in (*(("tpe", count) for count in counts), ("random", counts[-1]))
     ]
     return {"runs": runs}
 
 
 def measure_pruning(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, Any]:
-    """Ours on the default study, with and without its rules; the same rungs in both."""
+    """Ours on the default study with its rules, and the evaluations that they go by."""
     size = sizes["default"]
     job = bench.job(size, recipes_of(size), size.tokens_per_trial)
-    runs = {
-        name: bench.journal.measure(
-            f"pruning: ours, {name}",
-            "ours",
-            lambda at, p=prune: {
-                "job": job(at).as_dict(),
-                "options": {"prune": p, "num_rungs": PRUNING_RUNGS},
-            },
-        )
-        for name, prune in (("all trials whole", False), ("default rules", True))
-    }
-    return {"size": size.name, "runs": runs}
+    run = bench.journal.measure(
+        "pruning: ours, default rules",
+        "ours",
+        lambda at: {
+            "job": job(at).as_dict(),
+            "options": {"prune": True, "num_rungs": PRUNING_RUNGS},
+        },
+    )
+    return {"size": size.name, "tokens_per_trial": size.tokens_per_trial, "run": run}
 
 
 PARTS: dict[str, Callable[[Bench, Mapping[str, Size]], dict[str, Any]]] = {

@@ -45,9 +45,11 @@ that other programs kept busy meanwhile; anything much above 0 spoils the number
 brackets the least and the most. The arms take turns, and each repetition begins with another.
 
 **Equal** means: the same best trial; final validation losses within 1e-3 nats (5e-3 where bf16
-computes); a trial beyond that is run five times more in B0 with its sums in another order (threads,
-order of the blocks inside of a micro-batch), and counts as unstable if B0 does not come back to its
-own loss: then ours may be as far outside of B0's runs as those are from each other."""
+computes); a trial beyond that is run six times more in B0 with its sums in another order (one
+thread, or the blocks of a micro-batch in another order: the same gradient but for rounding), and
+counts as unstable if B0 does not come back to its own loss: then ours may be as far outside of B0's
+runs as those are from each other. One that is still beyond is run 18 times more, since some trials
+fall to one of two sides."""
 
 
 def write(folder: Path) -> None:
@@ -140,11 +142,15 @@ def _size(name: str, part: Content) -> Iterator[str]:
     yield f"## {name}"
     yield (
         f"{size['about']}. {number} trials of {tokens:,} tokens, "
-        f"{size['evaluation_tokens']:,} validation tokens, {len(part['runs']['B0'])} repetitions."
+        f"{size['evaluation_tokens']:,} validation tokens, {_times(len(part['runs']['B0']))}."
     )
     yield tables.arm_table(part)
     yield tables.ratio_table(part)
     yield from _listed([*_throughput(part), *_choices(part)])
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times in turn"
 
 
 def _throughput(part: Content) -> Iterator[str]:

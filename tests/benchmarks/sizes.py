@@ -27,6 +27,7 @@ class Size:
         evaluation_tokens: Of the validation set, the same for all trials.
         num_trials: The first so many of the list.
         repetitions: Of every arm.
+        tuned_repetitions: Of B1, at most `repetitions`; 0 leaves it out.
         builtin: The embedded base's name; None for one of random weights.
         needs_cuda: Whether it is skipped without a CUDA device.
     """
@@ -44,6 +45,7 @@ class Size:
     evaluation_tokens: int
     num_trials: int
     repetitions: int
+    tuned_repetitions: int
     builtin: str | None = None
     needs_cuda: bool = False
 
@@ -66,22 +68,23 @@ class Size:
 _T = Size("T", "2 layers x 64 wide, vocabulary 512, nominal step 4 x 32 tokens",
           layers=2, width=64, heads=2, vocabulary=512, positions=64, batch_size=4, block_size=32,
           tokens_per_trial=12_800, evaluation_tokens=2_048, num_trials=32,
-          repetitions=3)  # fmt: skip
+          repetitions=3, tuned_repetitions=1)  # fmt: skip
 _M = Size("M", "4 layers x 256 wide, vocabulary 1,024, nominal step 8 x 128 tokens",
           layers=4, width=256, heads=4, vocabulary=1024, positions=256, batch_size=8,
-          block_size=128, tokens_per_trial=16_384, evaluation_tokens=4_096, num_trials=32,
-          repetitions=3)  # fmt: skip
-_DEFAULT = Size("default", "the default study's 24 trials on builtin:tiny, a quarter of its tokens",
+          block_size=128, tokens_per_trial=8_192, evaluation_tokens=2_048, num_trials=32,
+          repetitions=3, tuned_repetitions=3)  # fmt: skip
+_DEFAULT = Size("default", "the default study's 24 trials on builtin:tiny, a fifth of its tokens",
                 layers=4, width=128, heads=4, vocabulary=1024, positions=256, batch_size=8,
-                block_size=128, tokens_per_trial=60_000, evaluation_tokens=6_000, num_trials=24,
-                repetitions=2, builtin="builtin:tiny")  # fmt: skip
+                block_size=128, tokens_per_trial=48_000, evaluation_tokens=6_000, num_trials=24,
+                repetitions=2, tuned_repetitions=0, builtin="builtin:tiny")  # fmt: skip
 _GPT2 = Size("gpt2", "GPT-2 124 M, random weights, nominal step 2 x 64 tokens, 4 trials",
              layers=12, width=768, heads=12, vocabulary=50_257, positions=1024, batch_size=2,
              block_size=64, tokens_per_trial=512, evaluation_tokens=256, num_trials=4,
-             repetitions=2)  # fmt: skip
+             repetitions=1, tuned_repetitions=0)  # fmt: skip
 _CUDA_128 = replace(_GPT2, name="cuda-128", batch_size=8, block_size=128, num_trials=32,
                     about="GPT-2 124 M, random weights, nominal step 8 x 128 tokens, CUDA",
-                    tokens_per_trial=20_480, evaluation_tokens=8_192, needs_cuda=True)  # fmt: skip
+                    tokens_per_trial=20_480, evaluation_tokens=8_192, needs_cuda=True,
+                    repetitions=2, tuned_repetitions=1)  # fmt: skip
 _CUDA_1024 = replace(_CUDA_128, name="cuda-1024", block_size=1024,
                      about="GPT-2 124 M, random weights, nominal step 8 x 1,024 tokens, CUDA",
                      tokens_per_trial=81_920, evaluation_tokens=16_384)  # fmt: skip
@@ -96,6 +99,7 @@ def quick(size: Size) -> Size:
         size,
         num_trials=4,
         repetitions=1,
+        tuned_repetitions=min(size.tuned_repetitions, 1),
         tokens_per_trial=min(tokens, size.tokens_per_trial),
         evaluation_tokens=min(size.evaluation_tokens, 8 * size.block_size),
     )

@@ -140,7 +140,7 @@ def unstable_list(parts: Mapping[str, Content]) -> list[str]:
     """Every trial beyond the tolerance, with B0's own reruns."""
     return [
         f"{name}, {arm}, trial {found.number}: B0 {_loss(found.reference)}, {arm} "
-        f"{_loss(found.other)}; B0 again {', '.join(map(_loss, found.reruns)) or 'not run'}: "
+        f"{_loss(found.other)}; B0 again {_again(found.reruns)}: "
         + ("unstable" if found.is_unstable else "STABLE")
         + (", within its spread" if found.is_within else ", BEYOND its spread")
         for name, part in parts.items()
@@ -148,6 +148,16 @@ def unstable_list(parts: Mapping[str, Content]) -> list[str]:
         if arm != "B0"
         for found in equality(part, arm).differing
     ]
+
+
+def _again(reruns: Sequence[float | None]) -> str:
+    known = sorted(loss for loss in reruns if loss is not None)
+    if len(known) < len(reruns):
+        return f"{len(reruns)} times, {len(reruns) - len(known)} of them no number"
+    if not known:
+        return "not run"
+    middle = f"median {statistics.median(known):.4f}"
+    return f"{len(known)} times, {known[0]:.4f} to {known[-1]:.4f}, {middle}"
 
 
 def _loss(loss: float | None) -> str:

@@ -10,8 +10,6 @@ from tests.benchmarks.sizes import SIZES
 from tests.benchmarks.trials import default_study_recipes, heterogeneous_recipes
 from tests.benchmarks.verdicts import Verdict
 
-NO_RERUNS = {"numbers": [], "losses": []}
-
 
 def test_trials_differ_beyond_the_tolerance_or_where_one_has_no_number() -> None:
     assert compare([5.0, 5.0, None, None], [5.0009, 5.0011, None, 5.0], 1e-3) == [1, 3]
@@ -34,15 +32,13 @@ def test_the_best_is_the_lowest_and_the_earliest_of_equals() -> None:
 def test_a_trial_that_differs_is_judged_by_the_references_own_spread(
     reruns: list[float | None], is_unstable: bool, is_within: bool
 ) -> None:
-    again = {"numbers": [1], "losses": [[loss] for loss in reruns]}
-
-    (found,) = differences([4.0, 5.0], [4.0, 5.4], again, 1e-3)
+    (found,) = differences([4.0, 5.0], [4.0, 5.4], {"1": reruns}, 1e-3)
 
     assert (found.number, found.is_unstable, found.is_within) == (1, is_unstable, is_within)
 
 
 def test_without_reruns_a_trial_that_differs_counts_as_stable() -> None:
-    (found,) = differences([5.0], [5.4], NO_RERUNS, 1e-3)
+    (found,) = differences([5.0], [5.4], {}, 1e-3)
     assert not found.is_unstable
     assert not found.is_within
 

@@ -96,7 +96,7 @@ def _ratios(parts: Mapping[str, Content]) -> Iterator[Verdict]:
 def ratio(part: Content, slow: str, fast: str, key: str) -> tuple[float, tuple[float, float]]:
     """Of two arms' medians; its least and most over the repetitions in their order."""
     above, below = (seconds_of(part, arm, key) for arm in (slow, fast))
-    pairs = [a / b for a, b in zip(above, below, strict=True)]
+    pairs = [a / b for a, b in zip(above, below, strict=False)]  # B1 may have fewer
     return statistics.median(above) / statistics.median(below), (min(pairs), max(pairs))
 
 
