@@ -38,7 +38,7 @@ def figure_arms(shown: tuple[Mapping[str, Content], Sequence[Verdict]]) -> Figur
 
 def _draw_arms(axes: Axes, name: str, part: Content) -> None:
     arms = list(part["runs"])[::-1]
-    walls = [seconds_of(part, arm, "wall_s") for arm in arms]
+    walls = [seconds_of(part, arm, "net_s") for arm in arms]
     middles = [statistics.median(wall) for wall in walls]
     errors = [
         [middle - min(wall) for middle, wall in zip(middles, walls, strict=True)],

@@ -100,6 +100,7 @@ class ArmRecord:
         start_s: Of it, until the first trial is held by a worker; 0 where there are none.
         trials: In the order of the list.
         notes: What the arm chose by itself.
+        imports_s: Of `wall_s`, spent on imports; None where they are in other processes.
     """
 
     wall_s: float
@@ -108,6 +109,7 @@ class ArmRecord:
     start_s: float
     trials: Sequence[TrialRecord]
     notes: Mapping[str, Any]
+    imports_s: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """A JSON-able form."""

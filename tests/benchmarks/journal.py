@@ -16,7 +16,7 @@ from typing import Any
 ROOT = Path(__file__).parent.parent.parent
 _MEASURED = ("curves", "data", "models", "search", "study", "training")
 _ARMS = (
-    *("again", "alone", "gemm", "job", "lean"),
+    *("again", "alone", "gemm", "imports", "job", "lean"),
     *("memory", "orchestration", "ours", "stock", "tuned"),
 )
 

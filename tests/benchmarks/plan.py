@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ ALONE_STEPS = {"T": 200, "M": 24}
 ALONE_REPETITIONS = 3
 MEMORY_TRIALS = (1, 4, 8)
 MEMORY_STEPS = 12
+IMPORTS_REPETITIONS = 3
 ORCHESTRATION_TRIALS = (10, 1_000, 10_000)
 ORCHESTRATION_REPETITIONS = 5
 PRUNING_RUNGS = 6
@@ -102,6 +104,7 @@ def measure_size(bench: Bench, size: Size) -> dict[str, Any]:
     part = {
         "recipes": [recipe.model_dump() for recipe in recipes],
         "tuning": tuning,
+        "imports_s": _imports_s(bench),
         "runs": runs,
         "machine": {"has_bf16": bench.has_bf16},
         "reruns": {},
@@ -131,6 +134,21 @@ def _arms(
 def _in_turn(names: list[str], repetition: int) -> list[str]:
     start = repetition % len(names)
     return names[start:] + names[:start]
+
+
+def _imports_s(bench: Bench) -> float:
+    """What a worker of ours imports once it holds a trial, in seconds; the same for all sizes."""
+    size = SIZES["T"]
+    job = bench.job(size, recipes_of(size)[:2], 4 * size.batch_size * size.block_size)
+    seconds = [
+        bench.journal.measure(
+            f"imports of a worker, {n + 1} of {IMPORTS_REPETITIONS}",
+            "imports",
+            lambda at: {"job": job(at).as_dict()},
+        )["imports_s"]
+        for n in range(IMPORTS_REPETITIONS)
+    ]
+    return statistics.median(seconds)
 
 
 def _tune(bench: Bench, size: Size) -> dict[str, Any]:

@@ -33,16 +33,17 @@ same list on the same tokens in the same order from the same initial adapters, w
 AdamW (0.9, 0.999, 1e-8), clipping at 1, and are judged on the same validation blocks.
 
 **Clocks.** *Wall*: from the first trial's set-up (corpus read and tokenized, base loaded) to the
-last trial's result. Imports and the making of the base are outside on both sides; for ours it
-begins when a worker holds the first trial, so what a worker imports after that counts. *With
-workers' start*: for ours the whole call of `run_study`, with the starting of its processes and
-their imports; B0 starts none.
-Where ours measures who should train (workers, threads, trials at a time), that counts as wall; the
-tuning of B1 does not. *Command to exit*: the whole process on both sides, with all imports. *CPU*:
-user and system time of the process and its children (for ours with the workers' imports). *In
-training*: summed over the trials, so trials that run side by side each count. *Others*: processors
-that other programs kept busy meanwhile; anything much above 0 spoils the numbers. Medians; in
-brackets the least and the most. The arms take turns, and each repetition begins with another.
+last trial's result, the making of the base and all imports left out on both sides; for ours it
+begins when a worker holds the first trial, and the imports of a worker after that are measured
+apart, with a study in one process. *With imports*: the same with what is imported in that time.
+*With workers' start*: for ours the whole call of `run_study`, with the starting of its processes
+and what they import before they hold a trial; B0 starts none. Where ours measures who should train
+(workers, threads, trials at a time), that counts as wall; the tuning of B1 does not. *Command to exit*: the whole
+process on both sides, with all imports. *CPU*: user and system time of the process and its children
+(for ours with the workers' imports). *In training*: summed over the trials, so trials that run side
+by side each count. *Others*: processors that other programs kept busy meanwhile; anything much
+above 0 spoils the numbers. Medians; in brackets the least and the most. The arms take turns, and
+each repetition begins with another.
 
 **Equal** means: the same best trial; final validation losses within 1e-3 nats (5e-3 where bf16
 computes); a trial beyond that is run six times more in B0 with its sums in another order (one
@@ -157,7 +158,7 @@ def _throughput(part: Content) -> Iterator[str]:
     tokens = part["size"]["tokens_per_trial"] * len(part["recipes"])
     flops = total_flops(part)
     for arm in part["runs"]:
-        wall_s = statistics.median(seconds_of(part, arm, "wall_s"))
+        wall_s = statistics.median(seconds_of(part, arm, "net_s"))
         yield f"{arm}: {tokens / wall_s:,.0f} tokens/s, {flops / wall_s / 1e9:,.1f} GFLOP/s"
 
 

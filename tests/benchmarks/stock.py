@@ -10,7 +10,7 @@ import gc
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from sweeper.study.schedule import learning_rate_at
 from sweeper.training.device import find_device
 from sweeper.training.peft_engine import EVALUATION_TOKENS
 from sweeper.training.workbench import Workbench, set_up
+from tests.benchmarks.imports import ImportWatch
 from tests.benchmarks.job import ArmRecord, Clock, Job, TrialRecord, peak_rss_mib
 
 
@@ -56,6 +57,12 @@ def run(payload: Mapping[str, Any]) -> dict[str, Any]:
 
 def run_job(job: Job, settings: Settings) -> ArmRecord:
     """Train all trials of a job, one after another."""
+    with ImportWatch() as watch:
+        record = _run_job(job, settings)
+    return replace(record, imports_s=watch.seconds)
+
+
+def _run_job(job: Job, settings: Settings) -> ArmRecord:
     logging.set_verbosity_error()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     clock = Clock()

@@ -88,7 +88,7 @@ def _ratios(parts: Mapping[str, Content]) -> Iterator[Verdict]:
             continue
         # Without bf16 there is one arm of ours, and it is the fp32 one.
         fast = fast if fast in part["runs"] else "ours"
-        value, spread = ratio(part, slow, fast, "wall_s")
+        value, spread = ratio(part, slow, fast, "net_s")
         lacking = wants_bf16 and not part["machine"]["has_bf16"]
         yield Verdict(what, value, floor, aim, spread=spread, undecided=_NO_BF16 * lacking)
 
@@ -101,7 +101,16 @@ def ratio(part: Content, slow: str, fast: str, key: str) -> tuple[float, tuple[f
 
 
 def seconds_of(part: Content, arm: str, key: str) -> list[float]:
-    """One number of every repetition of an arm; `process.` before a key asks its process."""
+    """One number of every repetition of an arm; `process.` before a key asks its process.
+
+    `net_s` is the wall clock without imports; ours are those of a worker, measured apart.
+    """
+    if key == "net_s":
+        ours = part["imports_s"]
+        return [
+            run["wall_s"] - (ours if run["imports_s"] is None else run["imports_s"])
+            for run in part["runs"][arm]
+        ]
     place, _, name = key.rpartition(".")
     return [(run[place] if place else run)[name] for run in part["runs"][arm]]
 
@@ -137,7 +146,7 @@ def _utilisation(parts: Mapping[str, Content]) -> Iterator[Verdict]:
 def utilisation(parts: Mapping[str, Content], name: str, dtype: str) -> float:
     """Achieved FLOP/s of our arm's whole list over the machine's own GEMM peak."""
     part = parts[name]
-    achieved = total_flops(part) / statistics.median(seconds_of(part, "ours", "wall_s"))
+    achieved = total_flops(part) / statistics.median(seconds_of(part, "ours", "net_s"))
     return achieved / max(v for k, v in parts["peak"].items() if k.startswith(f"{dtype}/"))
 
 
