@@ -38,12 +38,12 @@ begins when a worker holds the first trial, and the imports of a worker after th
 apart, with a study in one process. *With imports*: the same with what is imported in that time.
 *With workers' start*: for ours the whole call of `run_study`, with the starting of its processes
 and what they import before they hold a trial; B0 starts none. Where ours measures who should train
-(workers, threads, trials at a time), that counts as wall; the tuning of B1 does not. *Command to exit*: the whole
-process on both sides, with all imports. *CPU*: user and system time of the process and its children
-(for ours with the workers' imports). *In training*: summed over the trials, so trials that run side
-by side each count. *Others*: processors that other programs kept busy meanwhile; anything much
-above 0 spoils the numbers. Medians; in brackets the least and the most. The arms take turns, and
-each repetition begins with another.
+(workers, threads, trials at a time), that counts as wall; the tuning of B1 does not. *Command to
+exit*: the whole process on both sides, with all imports. *CPU*: user and system time of the process
+and its children (for ours with the workers' imports). *In training*: summed over the trials, so
+trials that run side by side each count. *Others*: processors that other programs kept busy
+meanwhile; anything much above 0 spoils the numbers. Medians; in brackets the least and the most.
+The arms take turns, and each repetition begins with another.
 
 **Equal** means: the same best trial; final validation losses within 1e-3 nats (5e-3 where bf16
 computes); a trial beyond that is run six times more in B0 with its sums in another order (one
