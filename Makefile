@@ -1,7 +1,7 @@
 # make demo    install into .venv and run the default study
 # make test    install and run the tests
 # make check   format, lint, types, floors
-# make bench   measure what people run today against ours; 25 minutes on a quiet machine.
+# make bench   measure what people run today against ours; half an hour on a quiet machine.
 #              BENCH=--quick tries it out, BENCH="--size T M --part none" measures some of it
 
 PYTHON ?= python3

@@ -33,7 +33,7 @@ PRUNING_RUNGS = 6
 # Under how many orders of its sums B0 is run again on what differs; on what is then still farther
 # from it than it is from itself, once more under so many: some trials fall one way or the other,
 # and a few runs may all have fallen alike.
-RERUNS = (6, 18)
+RERUNS = (4, 20)
 
 
 Arm = tuple[str, Payload]  # a module, and what it is told

@@ -46,10 +46,10 @@ meanwhile; anything much above 0 spoils the numbers. Medians; in brackets the le
 The arms take turns, and each repetition begins with another.
 
 **Equal** means: the same best trial; final validation losses within 1e-3 nats (5e-3 where bf16
-computes); a trial beyond that is run six times more in B0 with its sums in another order (one
+computes); a trial beyond that is run four times more in B0 with its sums in another order (one
 thread, or the blocks of a micro-batch in another order: the same gradient but for rounding), and
 counts as unstable if B0 does not come back to its own loss: then ours may be as far outside of B0's
-runs as those are from each other. One that is still beyond is run 18 times more, since some trials
+runs as those are from each other. One that is still beyond is run 20 times more, since some trials
 fall to one of two sides."""
 
 

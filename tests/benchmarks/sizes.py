@@ -72,7 +72,7 @@ _T = Size("T", "2 layers x 64 wide, vocabulary 512, nominal step 4 x 32 tokens",
 _M = Size("M", "4 layers x 256 wide, vocabulary 1,024, nominal step 8 x 128 tokens",
           layers=4, width=256, heads=4, vocabulary=1024, positions=256, batch_size=8,
           block_size=128, tokens_per_trial=8_192, evaluation_tokens=2_048, num_trials=32,
-          repetitions=3, tuned_repetitions=3)  # fmt: skip
+          repetitions=2, tuned_repetitions=2)  # fmt: skip
 _DEFAULT = Size("default", "the default study's 24 trials on builtin:tiny, a fifth of its tokens",
                 layers=4, width=128, heads=4, vocabulary=1024, positions=256, batch_size=8,
                 block_size=128, tokens_per_trial=48_000, evaluation_tokens=6_000, num_trials=24,
