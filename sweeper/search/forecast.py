@@ -9,9 +9,9 @@ import optuna
 
 from sweeper.search.crew import Crew, assumed_crew
 from sweeper.search.measured import Measured
+from sweeper.search.prescribed import fixed_trials, most_trials
 from sweeper.search.samplers import new_sampler
 from sweeper.search.space import distributions_of, draw
-from sweeper.search.store import fixed_trials, most_trials
 from sweeper.search.trainers import new_trainer
 from sweeper.study import Hyperparameters, StudySpec
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeper.search.pool import run_in_workers
 from sweeper.search.trainers import new_trainer
-from sweeper.search.worker import following, quiet_signals
+from sweeper.search.worker_process import following, quiet_signals
 from sweeper.study import Choice, Hyperparameters, HyperparameterValue, Range, StudySpec
 from sweeper.training.meeting import Meeting
 from sweeper.training.setup import PrecisionChoice, Setup

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.curves import Point, StopReason
 from sweeper.curves.curve import last_point
 from sweeper.search import attributes as attrs
-from sweeper.search.store import StudyStore, most_trials
+from sweeper.search.prescribed import most_trials
+from sweeper.search.store import StudyStore
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -18,7 +16,8 @@ from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.leases import Lease, study_lock
 from sweeper.search.outcomes import Result, violation
-from sweeper.search.samplers import grid_values, new_sampler
+from sweeper.search.prescribed import fixed_trials, most_trials
+from sweeper.search.samplers import new_sampler
 from sweeper.search.space import as_plain, distributions_of, draw, fixed_params, record
 from sweeper.search.storage import has_begun, make_folder, open_storage, storage_url
 from sweeper.study import (
@@ -31,15 +30,6 @@ from sweeper.study import (
 MAX_CRASHES = 2  # a trial whose worker died more often is given up
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
-
-
-@dataclass(frozen=True)
-class FixedTrial:
-    """A trial that the study file prescribes, before any is sampled."""
-
-    hyperparameters: Hyperparameters
-    is_baseline: bool = False
-    hypothesis: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,31 +56,6 @@ class Claim:
     def is_protected(self) -> bool:
         """Whether it runs to the end whatever the others do, because it will be compared."""
         return self.is_baseline or self.hypothesis is not None
-
-
-def fixed_trials(spec: StudySpec) -> list[FixedTrial]:
-    """The baseline first, then the hypotheses, then the study's own list."""
-    baseline = spec.baseline_hyperparameters
-    return [
-        FixedTrial(baseline, is_baseline=True),
-        *(
-            FixedTrial(spec.hyperparameters_with(h.change), hypothesis=h.name)
-            for h in spec.hypotheses
-        ),
-        *(FixedTrial(spec.hyperparameters_with(change)) for change in spec.trials),
-    ]
-
-
-def most_trials(spec: StudySpec) -> int:
-    """Trials that the search can give at all: a grid and a list come to an end."""
-    fixed = len(fixed_trials(spec))
-    match spec.search.sampler:
-        case "list":
-            return fixed
-        case "grid":
-            return fixed + math.prod(len(grid_values(d)) for d in distributions_of(spec).values())
-        case _:
-            return sys.maxsize
 
 
 class StudyStore:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import signal
-import threading
 import time
 import traceback
 import uuid
@@ -28,6 +26,7 @@ from sweeper.search.progress import trial_folder
 from sweeper.search.storage import storage_error
 from sweeper.search.store import Claim, StudyStore
 from sweeper.search.trainers import new_trainer
+from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
 from sweeper.training.outcome import Outcome
@@ -35,7 +34,6 @@ from sweeper.training.setup import Setup
 from sweeper.training.trainer import Assignment, Job
 from sweeper.training.watches import Shown, Watch
 
-PARENT_CHECK_SECONDS = 1.0
 # What no trial can help: the study ends here, and goes on when it is mended.
 STUDY_ERRORS = (SweeperError, OSError, StorageInternalError)
 
@@ -83,37 +81,6 @@ def work(order: WorkOrder) -> WorkReport:
     except StorageInternalError as error:
         return WorkReport(str(storage_error(error)), StorageError.exit_code)
     return WorkReport()
-
-
-@contextmanager
-def following(parent_pid: int | None) -> Iterator[None]:
-    """While this process works for another, which it ends soon after; None for nobody."""
-    if parent_pid is not None:
-        _follow_parent(parent_pid)
-    with _busy:
-        yield
-
-
-_busy = threading.Lock()  # held while this process works on a study
-_followed: set[int] = set()
-
-
-def _follow_parent(parent_pid: int) -> None:
-    """End this process soon after its parent, once no trial is being trained in it.
-
-    A pool's worker would otherwise wait for tasks from a parent that was killed.
-    """
-    if parent_pid in _followed:
-        return
-    _followed.add(parent_pid)
-
-    def follow() -> None:
-        while os.getppid() == parent_pid:
-            time.sleep(PARENT_CHECK_SECONDS)
-        with _busy:  # the trial in hand leaves by itself, after a checkpoint
-            os._exit(0)
-
-    threading.Thread(target=follow, name="follow-parent", daemon=True).start()
 
 
 def _disk_message(error: OSError, spec: StudySpec) -> str:
@@ -166,7 +133,7 @@ class _Worker:
         """Why this worker should stop after its present step, if it should."""
         if self._error is not None:
             return Stop(StopReason.PREEMPTED, "the study cannot go on")
-        if self._order.stop_file.exists() or _stop_signals.is_set():
+        if self._order.stop_file.exists() or was_told_to_stop():
             return Stop(StopReason.PREEMPTED, "interrupted")
         parent = self._order.parent_pid
         if parent is not None and os.getppid() != parent:
@@ -281,27 +248,3 @@ class _Worker:
                 f"{result.stop.evidence}. The whole story is in trials/{claim.number:04d}; mend "
                 f"it, remove the folder {self._spec.output_folder.name} and run the study again"
             )
-
-
-_stop_signals = threading.Event()
-
-
-@contextmanager
-def quiet_signals() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal, but the parent decides; SIGTERM is for us.
-
-    In a thread (the inline backend) signals are the main thread's business.
-    """
-    _stop_signals.clear()
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: _stop_signals.set()),
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
