@@ -70,7 +70,7 @@ def _threads(spec: StudySpec, count: int) -> int:
     return max(num_cores() // count, 1) if threads == "auto" else threads
 
 
-def choose_crew(spec: StudySpec, tell: Tell) -> Crew:
+def choose_crew(spec: StudySpec, tell: Tell, stop_file: Path) -> Crew:
     """The crew that trains most tokens a second here, as it was chosen before or measured now.
 
     Kept in the study's folder, with the numbers; a study that goes on on another machine is
@@ -79,8 +79,10 @@ def choose_crew(spec: StudySpec, tell: Tell) -> Crew:
     Args:
         spec: The study; its base must be there.
         tell: Told how far the measuring is.
+        stop_file: When it appears, the measuring ends at once, and nothing is kept.
 
     Raises:
+        MeasuringStopped: The stop file appeared.
         SweeperError: No worker could start, or the base cannot be loaded.
     """
     assumed = assumed_crew(spec)
@@ -90,7 +92,7 @@ def choose_crew(spec: StudySpec, tell: Tell) -> Crew:
     kept = _read(path, situation)
     if kept is not None:
         return kept
-    precision, measured = measure_ways(spec, _ways(spec, assumed), tell)
+    precision, measured = measure_ways(spec, _ways(spec, assumed), tell, stop_file)
     best = best_of(measured)
     crew = Crew(best.count, best.threads, best.slots, precision, tuple(measured))
     content = {"situation": situation, "crew": _plain(crew)}

@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.search.pool import run_in_workers
+from sweeper.errors import WorkerError
+from sweeper.search.pool import PoolCrash, run_in_workers
 from sweeper.search.trainers import new_trainer
 from sweeper.search.worker_process import following, quiet_signals
 from sweeper.study import Choice, Hyperparameters, HyperparameterValue, Range, StudySpec
-from sweeper.training.meeting import Meeting
+from sweeper.training.meeting import Meeting, MeetingCancelled
 from sweeper.training.setup import PrecisionChoice, Setup
 
 # What more slots must gain over one: a trial that is asked for earlier learns from fewer others.
@@ -53,8 +55,12 @@ class _Order:
     parent_pid: int
 
 
+class MeasuringStopped(Exception):
+    """Somebody said stop before all was measured."""
+
+
 def measure_ways(
-    spec: StudySpec, ways: Sequence[tuple[int, int]], tell: Tell
+    spec: StudySpec, ways: Sequence[tuple[int, int]], tell: Tell, stop_file: Path
 ) -> tuple[PrecisionChoice | None, list[Measurement]]:
     """Measure ways to share the machine until the next one is slower than the one before.
 
@@ -62,22 +68,37 @@ def measure_ways(
         spec: The study; its base must be there.
         ways: Numbers of workers, with the threads of each.
         tell: Told how far it is.
+        stop_file: When it appears, the measuring ends at once.
 
     Returns:
-        What `precision: auto` came to, and the measurements.
+        What `precision: auto` came to, and the measurements; a way in which a worker died
+        trains no tokens.
 
     Raises:
-        SweeperError: A worker could not measure.
+        MeasuringStopped: The stop file appeared.
+        SweeperError: A worker could not measure, or died in every way.
     """
     measured: list[Measurement] = []
     precision: PrecisionChoice | None = None
+    crash: PoolCrash | None = None
     for number, (count, threads) in enumerate(ways):
         tell(f"measuring {count} x {threads} threads", number, len(ways))
-        precision, found = _measure(spec, count, threads, precision)
+        try:
+            precision, found = _measure(spec, count, threads, precision, stop_file)
+        except PoolCrash as died:  # more workers than this machine has memory for, usually
+            crash, found = died, [Measurement(count, threads, 1, 0.0)]
+        if stop_file.exists():
+            raise MeasuringStopped
         is_slower = _fastest(found) < _fastest(measured)
         measured += found
         if is_slower:
             break
+    if _fastest(measured) == 0:
+        raise WorkerError(
+            f"no worker could train the baseline here: {crash or 'it does not fit the memory'}. "
+            "Next: a smaller batch_size or block_size in the study's baseline, or a machine "
+            "with more memory"
+        )
     tell("measuring", len(ways), len(ways))
     return precision, measured
 
@@ -97,15 +118,17 @@ def _fastest(measured: Sequence[Measurement]) -> float:
 
 
 def _measure(
-    spec: StudySpec, count: int, threads: int, precision: PrecisionChoice | None
+    spec: StudySpec, count: int, threads: int, precision: PrecisionChoice | None, stop_file: Path
 ) -> tuple[PrecisionChoice | None, list[Measurement]]:
     """Tokens a second of all workers together, each measured while the others are."""
     slots = _slots_to_try(spec, count)
     with tempfile.TemporaryDirectory() as folder:
-        meeting = Meeting(Path(folder), count)
+        meeting = Meeting(Path(folder), count, stop_file)
         setup = Setup(threads, 1, precision)
         order = _Order(spec, setup, slots, probed_recipes(spec), meeting, os.getpid())
         answers = run_in_workers(_probe, order, count, threads)
+    if stop_file.exists():
+        raise MeasuringStopped
     speeds = zip(*(tokens_per_s for _, tokens_per_s in answers), strict=True)
     measured = [
         Measurement(count, threads, n, sum(each)) for n, each in zip(slots, speeds, strict=True)
@@ -122,13 +145,15 @@ def _slots_to_try(spec: StudySpec, count: int) -> tuple[int, ...]:
     return tuple(slots for slots in to_try if slots == 1 or slots * count <= at_a_time)
 
 
-def _probe(order: _Order) -> tuple[PrecisionChoice, tuple[float, ...]]:
-    """Measure in a worker, at the same time as the others."""
+def _probe(order: _Order) -> tuple[PrecisionChoice | None, tuple[float, ...]]:
+    """Measure in a worker, at the same time as the others; nothing where somebody said stop."""
     from sweeper.training.probe import probe
 
     with following(order.parent_pid), quiet_signals():
         meet = order.meeting.wait
-        return probe(order.spec, order.setup, order.slots, order.recipes, meet)
+        with suppress(MeetingCancelled):
+            return probe(order.spec, order.setup, order.slots, order.recipes, meet)
+    return None, ()
 
 
 def probed_recipes(spec: StudySpec) -> tuple[Hyperparameters, ...]:

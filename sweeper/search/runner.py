@@ -18,6 +18,7 @@ from sweeper.errors import SweeperError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.crew import Crew, choose_crew
 from sweeper.search.pool import PoolCrash, close_pool, run_in_workers
+from sweeper.search.probing import MeasuringStopped
 from sweeper.search.progress import Snapshot, take_snapshot
 from sweeper.search.storage import storage_error
 from sweeper.search.store import StudyStore
@@ -93,7 +94,10 @@ class _Runner:
         fruitless = 0
         while not received and self._seconds_left() != 0 and self._is_work_left():
             before = self._moved()
-            crashed = self._round()
+            try:
+                crashed = self._round()
+            except MeasuringStopped:
+                return
             fruitless = fruitless + 1 if crashed and self._moved() == before else 0
             if fruitless >= MAX_FRUITLESS_ROUNDS:
                 raise WorkerError(
@@ -135,7 +139,7 @@ class _Runner:
     @cached_property
     def _crew(self) -> Crew:
         """Chosen when there is something to do: measuring takes seconds."""
-        return choose_crew(self._spec, self._tell)
+        return choose_crew(self._spec, self._tell, self._stop_file)
 
     def _deadline(self) -> float | None:
         left = self._seconds_left()

@@ -13,6 +13,10 @@ _LONGEST_WAIT_S = 60.0
 _POLL_S = 0.002
 
 
+class MeetingCancelled(Exception):
+    """Somebody said stop."""
+
+
 @dataclass(frozen=True)
 class Meeting:
     """A place to wait.
@@ -20,15 +24,18 @@ class Meeting:
     Attributes:
         folder: Of this meeting alone.
         num_partners: Processes that come.
+        stop_file: When it appears, nobody waits any longer.
     """
 
     folder: Path
     num_partners: int
+    stop_file: Path
 
     def wait(self, name: str) -> None:
         """Wait until all are here.
 
         Raises:
+            MeetingCancelled: The stop file is there.
             WorkerError: Not all came within a minute.
         """
         here = self.folder / name
@@ -36,6 +43,8 @@ class Meeting:
         (here / str(os.getpid())).touch()
         deadline = time.monotonic() + _LONGEST_WAIT_S
         while len([*here.iterdir()]) < self.num_partners:
+            if self.stop_file.exists():
+                raise MeetingCancelled
             if time.monotonic() > deadline:
                 raise WorkerError(
                     f"only {len([*here.iterdir()])} of {self.num_partners} workers started within "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -41,7 +42,8 @@ def probe(
         meet: Called with a name before each measurement, which begins when it returns.
 
     Returns:
-        What `precision: auto` comes to, and tokens a second in the order of `slots`.
+        What `precision: auto` comes to, and tokens a second in the order of `slots`: 0 for
+        slots that the engine does not have, or that do not fit into the memory.
     """
     bench = set_up(ground_of(spec), find_device(setup.threads), precision=setup.precision)
     choice = precision_on(bench)
@@ -50,10 +52,11 @@ def probe(
         for r in recipes
     ]
     engine = engine_for(engine_of(spec), bench.base, resolved[0])
-    speeds = [
-        tokens_per_s(new_pack(engine, bench, number), bench.base, resolved, meet)
-        for number in slots
-    ]
+    speeds = []
+    for number in slots:
+        pack = new_pack(engine, bench, number)
+        has_slots = len(pack.seats) == number  # peft trains one trial at a time
+        speeds.append(tokens_per_s(pack, bench.base, resolved, meet) if has_slots else 0.0)
     return choice, tuple(speeds)
 
 
@@ -81,7 +84,7 @@ def tokens_per_s(
         except (SeatOutOfMemory, RuntimeError, MemoryError) as error:
             if not isinstance(error, SeatOutOfMemory) and not is_out_of_memory(error):
                 raise
-            return 0.0
+            seconds_per_token.append(math.inf)  # and on: the others wait at the next meeting
     return len(seconds_per_token) / sum(seconds_per_token)
 
 

@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sweeper.errors import WorkerError
 from sweeper.search import crew as crew_module
 from sweeper.search import probing
 from sweeper.search.crew import Crew, assumed_crew, choose_crew
-from sweeper.search.probing import Measurement, best_of, measure_ways, probed_recipes
+from sweeper.search.pool import PoolCrash, close_pool
+from sweeper.search.probing import (
+    Measurement,
+    MeasuringStopped,
+    best_of,
+    measure_ways,
+    probed_recipes,
+)
+from sweeper.search.trainers import new_trainer
 from sweeper.study import StudySpec
-from sweeper.training.setup import PrecisionChoice
+from sweeper.training.meeting import Meeting, MeetingCancelled
+from sweeper.training.probe import probe
+from sweeper.training.setup import PrecisionChoice, Setup
 from tests.search.conftest import NewStudy
 from tests.search.fakes import spec_at
 
@@ -31,10 +42,15 @@ class FakeMachine:
 
     def __init__(self, speeds: dict[tuple[int, int], float]) -> None:
         self._speeds = speeds
+        self.deadly: tuple[int, ...] = ()  # numbers of workers of which one dies
+        self.at_work: Callable[[], None] = lambda: None
         self.asked: list[tuple[int, int, tuple[int, ...]]] = []
 
     def run(self, task: Any, order: Any, count: int, threads: int) -> list[Any]:
         self.asked.append((count, threads, order.slots))
+        self.at_work()
+        if count in self.deadly:
+            raise PoolCrash("a worker was killed")
         share = tuple(self._speeds.get((count, n), 0.0) / count for n in order.slots)
         return [(order.setup.precision or FP32, share)] * count
 
@@ -62,7 +78,7 @@ def study(folder: Path, trials: int = 40, sampler: str = "random", **workers: An
 def chosen(folder: Path, machine: FakeMachine, **changes: Any) -> Crew:
     spec = study(folder, **changes)
     spec.output_folder.mkdir(parents=True, exist_ok=True)
-    return choose_crew(spec, nobody)
+    return choose_crew(spec, nobody, folder / "stop")
 
 
 def test_fastest_way_to_share_the_machine_is_taken(tmp_path: Path, machine: Any) -> None:
@@ -88,8 +104,34 @@ def test_sampler_that_learns_is_left_results_to_learn_from(tmp_path: Path, machi
         ("random", 12, (1, 4)),
     ]:
         fake = machine(2, {(2, 1): 1.0})
-        measure_ways(study(tmp_path, trials, sampler), [(2, 1)], nobody)
+        measure_ways(study(tmp_path, trials, sampler), [(2, 1)], nobody, tmp_path / "stop")
         assert fake.asked == [(2, 1, tried)]
+
+
+def test_fewer_workers_are_tried_where_one_dies(tmp_path: Path, machine: Any) -> None:
+    fake = machine(4, {(2, 1): 5.0, (1, 1): 1.0})
+    fake.deadly = (4,)
+    assert chosen(tmp_path, fake).count == 2
+
+
+def test_workers_that_always_die_are_named(tmp_path: Path, machine: Any) -> None:
+    fake = machine(4, {})
+    fake.deadly = (4, 2, 1)
+    with pytest.raises(WorkerError, match=r"a worker was killed.*Next: a smaller batch_size"):
+        chosen(tmp_path, fake)
+
+
+@pytest.mark.parametrize("deadly", [(), (2,)])
+def test_stop_ends_the_measuring_and_keeps_nothing(
+    tmp_path: Path, machine: Any, deadly: tuple[int, ...]
+) -> None:
+    fake = machine(4, {(4, 1): 1.0, (2, 1): 5.0})
+    fake.deadly = deadly
+    fake.at_work = lambda: len(fake.asked) == 2 and (tmp_path / "stop").touch()
+    with pytest.raises(MeasuringStopped):
+        chosen(tmp_path, fake)
+    assert [count for count, _, _ in fake.asked] == [4, 2]
+    assert not (study(tmp_path).output_folder / "crew.json").exists()
 
 
 def test_what_the_study_says_is_not_measured_otherwise(tmp_path: Path, machine: Any) -> None:
@@ -100,7 +142,7 @@ def test_what_the_study_says_is_not_measured_otherwise(tmp_path: Path, machine: 
 
 
 def test_choice_is_kept_while_its_situation_lasts(tmp_path: Path, machine: Any) -> None:
-    fake = machine(2, {(2, 1): 2.0, (1, 1): 1.0})
+    fake = machine(2, {(2, 1): 2.0, (2, 4): 2.0, (1, 1): 1.0})
     first = chosen(tmp_path, fake)
     num_asked = len(fake.asked)
     assert chosen(tmp_path, fake) == first
@@ -125,14 +167,29 @@ def test_small_and_inline_studies_are_not_measured(tmp_path: Path, machine: Any)
     fake = machine(2, {})
     small = study(tmp_path, trials=9)
     inline = study(tmp_path, backend="inline")
-    assert choose_crew(small, nobody) == assumed_crew(small) == Crew(2, 1)
-    assert choose_crew(inline, nobody) == assumed_crew(inline) == Crew(1, 2)
+    assert choose_crew(small, nobody, tmp_path / "stop") == assumed_crew(small) == Crew(2, 1)
+    assert choose_crew(inline, nobody, tmp_path / "stop") == assumed_crew(inline) == Crew(1, 2)
     assert fake.asked == []
 
 
 def test_pack_that_does_not_fit_the_memory_is_not_taken() -> None:
     found: Sequence[Measurement] = [Measurement(1, 2, 1, 10.0), Measurement(1, 2, 4, 0.0)]
     assert best_of(found) == found[0]
+
+
+def test_slots_are_not_measured_for_an_engine_without_them(new_study: NewStudy) -> None:
+    spec = new_study(engine="peft")
+    new_trainer(spec).prepare(nobody)
+    _, (alone, four) = probe(spec, Setup(1), (1, 4), [spec.baseline_hyperparameters], nobody)
+    assert alone > 0
+    assert four == 0
+
+
+def test_meeting_ends_when_somebody_says_stop(tmp_path: Path) -> None:
+    meeting = Meeting(tmp_path, 2, tmp_path / "stop")
+    meeting.stop_file.touch()
+    with pytest.raises(MeetingCancelled):
+        meeting.wait("1-0")
 
 
 def test_baseline_and_the_smallest_batch_are_measured(tmp_path: Path) -> None:
@@ -143,14 +200,11 @@ def test_baseline_and_the_smallest_batch_are_measured(tmp_path: Path) -> None:
     assert probed_recipes(spec_at(tmp_path, space={"rank": [2, 4]})) == (baseline,)
 
 
-def test_two_processes_really_measure_at_the_same_time(new_study: NewStudy) -> None:
+def test_two_processes_really_measure_at_the_same_time(new_study: NewStudy, tmp_path: Path) -> None:
     spec = new_study(workers={**LOKY, "count": 2, "threads": 1}, budget={"trials": 12})
-    from sweeper.search.pool import close_pool
-    from sweeper.search.trainers import new_trainer
-
     new_trainer(spec).prepare(nobody)
     try:
-        precision, measured = measure_ways(spec, [(2, 1)], nobody)
+        precision, measured = measure_ways(spec, [(2, 1)], nobody, tmp_path / "stop")
     finally:
         close_pool()
     assert precision is not None
