@@ -72,7 +72,8 @@ def seed_everything(seed: int) -> None:
 def use_deterministic_kernels() -> None:
     """Ask for kernels that give the same bits each time; those without one only warn."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Not `use_deterministic_algorithms`, which also imports the compiler: seconds a process.
+    torch.set_deterministic_debug_mode("warn")
     torch.backends.cudnn.benchmark = False
 
 

@@ -38,7 +38,7 @@ def job(tmp_path: Path) -> Iterator[Job]:
         folder=tmp_path,
     )
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 def with_folder(job: Job, name: str) -> Job:

@@ -38,7 +38,7 @@ def new_study(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
 
     yield write
     torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(False)
+    torch.set_deterministic_debug_mode("default")
 
 
 def _corpus() -> str:
