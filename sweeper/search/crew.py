@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.files import write_durably
-from sweeper.search.probing import Measurement, Tell, best_of, measure_ways
+from sweeper.search.probing import BLIND_SAMPLERS, Measurement, Tell, best_of, measure_ways
 from sweeper.search.trainers import new_trainer
 from sweeper.study import StudySpec
 from sweeper.training.setup import PrecisionChoice, Setup
 
 # Below so many tokens in all, measuring takes longer than it can save.
 WORTH_MEASURING_TOKENS = 1_000_000
+ASSUMED_SLOTS = 4
 _FILE = "crew.json"
 
 
@@ -52,17 +53,27 @@ def num_cores() -> int:
 
 
 def assumed_crew(spec: StudySpec) -> Crew:
-    """Workers and threads without measuring: one worker per core, and one on a GPU.
+    """A crew without measuring: one worker per core, and one on a GPU.
 
     A GPT-2 of this size keeps one core busy, but not two: two workers of one
-    thread see more tokens per second than one of two.
+    thread see more tokens per second than one of two. Several trials at a time
+    cost nothing where no result is waited for, and save most where a step is
+    short; a sampler that learns gets them only where it was measured that they gain.
     """
     cores = num_cores()
     alone = spec.workers.backend == "inline" or new_trainer(spec).has_accelerator()
     wanted = spec.workers.count
     count = min(1 if alone else cores, spec.budget.trials) if wanted == "auto" else wanted
-    slots = 1 if spec.workers.slots == "auto" else spec.workers.slots
-    return Crew(count, _threads(spec, count), slots)
+    return Crew(count, _threads(spec, count), _assumed_slots(spec, count))
+
+
+def _assumed_slots(spec: StudySpec, count: int) -> int:
+    if spec.workers.slots != "auto":
+        return spec.workers.slots
+    may_pack = spec.engine in ("auto", "packed") and spec.workers.backend != "inline"
+    if not may_pack or spec.search.sampler not in BLIND_SAMPLERS:
+        return 1
+    return max(min(ASSUMED_SLOTS, spec.budget.trials // count), 1)
 
 
 def _threads(spec: StudySpec, count: int) -> int:

@@ -21,7 +21,7 @@ from sweeper.training.setup import PrecisionChoice, Setup
 LEAST_GAIN_OF_SLOTS = 1.1
 _CPU_SLOTS = (1, 4, 8)
 _GPU_SLOTS = (1, 4, 8, 16, 32)
-_BLIND = ("list", "grid", "random", "qmc")  # samplers that learn nothing from results
+BLIND_SAMPLERS = ("list", "grid", "random", "qmc")  # samplers that learn nothing from results
 
 Tell = Callable[[str, int, int], None]
 
@@ -141,7 +141,7 @@ def _slots_to_try(spec: StudySpec, count: int) -> tuple[int, ...]:
         return (spec.workers.slots,)
     to_try = _GPU_SLOTS if new_trainer(spec).has_accelerator() else _CPU_SLOTS
     # A sampler that learns has to see results: at most a quarter of the trials at a time.
-    at_a_time = spec.budget.trials // (1 if spec.search.sampler in _BLIND else 4)
+    at_a_time = spec.budget.trials // (1 if spec.search.sampler in BLIND_SAMPLERS else 4)
     return tuple(slots for slots in to_try if slots == 1 or slots * count <= at_a_time)
 
 

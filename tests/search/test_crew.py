@@ -165,11 +165,22 @@ def test_damaged_choice_is_made_again(tmp_path: Path, machine: Any, content: byt
 
 def test_small_and_inline_studies_are_not_measured(tmp_path: Path, machine: Any) -> None:
     fake = machine(2, {})
-    small = study(tmp_path, trials=9)
+    small = study(tmp_path, trials=9, sampler="tpe")
     inline = study(tmp_path, backend="inline")
     assert choose_crew(small, nobody, tmp_path / "stop") == assumed_crew(small) == Crew(2, 1)
     assert choose_crew(inline, nobody, tmp_path / "stop") == assumed_crew(inline) == Crew(1, 2)
     assert fake.asked == []
+
+
+@pytest.mark.parametrize(("trials", "slots"), [(9, 4), (5, 2), (2, 1), (1, 1)])
+def test_slots_are_assumed_where_no_result_is_waited_for(
+    tmp_path: Path, machine: Any, trials: int, slots: int
+) -> None:
+    machine(2, {})
+    assert assumed_crew(study(tmp_path, trials)).slots == slots
+    assert assumed_crew(study(tmp_path, trials, slots=3)).slots == 3
+    assert assumed_crew(study(tmp_path, trials, sampler="tpe")).slots == 1
+    assert assumed_crew(study(tmp_path, trials).model_copy(update={"engine": "peft"})).slots == 1
 
 
 def test_pack_that_does_not_fit_the_memory_is_not_taken() -> None:
