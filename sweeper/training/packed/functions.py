@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch.nn import functional
@@ -18,6 +18,19 @@ from sweeper.training.packed.passes import Run
 
 _GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715
+
+
+class RunAdapters(NamedTuple):
+    """Views of the adapters of a run; without the axis of seats where it has a single one.
+
+    A plain product of two matrices takes less time than a batch of one.
+    """
+
+    a_GRI: torch.Tensor
+    b_GRO: torch.Tensor
+    a_gradient_GRI: torch.Tensor
+    b_gradient_GRO: torch.Tensor
+    scale_G11: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -38,11 +51,22 @@ class Adapters:
     b_gradient_KRO: torch.Tensor
     scale_K11: torch.Tensor
     ranks: Sequence[int]
+    _of_runs: dict[tuple[int, int], RunAdapters] = field(default_factory=dict)
 
-    def of(self, run: Run, dtype: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
-        """A and B of a run's seats, `[G, R, I]` and `[G, R, O]`, as far as any has rank."""
-        rank = self.rank(run)
-        return self.a_KRI[run.seats, :rank].to(dtype), self.b_KRO[run.seats, :rank].to(dtype)
+    def of(self, run: Run) -> RunAdapters:
+        """Those of a run's seats, as far as any of them has rank."""
+        key = run.first_seat, run.num_seats
+        if key not in self._of_runs:
+            rank = self.rank(run)
+            seats = run.seats if run.num_seats > 1 else run.first_seat
+            self._of_runs[key] = RunAdapters(
+                self.a_KRI[seats, :rank],
+                self.b_KRO[seats, :rank],
+                self.a_gradient_KRI[seats, :rank],
+                self.b_gradient_KRO[seats, :rank],
+                self.scale_K11[seats],
+            )
+        return self._of_runs[key]
 
     def rank(self, run: Run) -> int:
         """The largest rank of a run's seats."""
@@ -81,12 +105,13 @@ class AdaptedLinear(torch.autograd.Function):
         y_NO = torch.addmm(linear.bias_O, x_NI, linear.weight_IO)
         inner = []
         for run, mask in zip(runs, masks, strict=True):
-            a_GRI, b_GRO = adapters.of(run, x_NI.dtype)
-            x_GnI = _by_seat(x_NI[run.rows] if mask is None else x_NI[run.rows] * mask, run)
-            u_GnR = torch.bmm(x_GnI, a_GRI.transpose(1, 2))
-            u_GnR *= adapters.scale_K11[run.seats]
-            _by_seat(y_NO[run.rows], run).baddbmm_(u_GnR, b_GRO)
-            inner.append(u_GnR)
+            of_run = adapters.of(run)
+            a_GRI, b_GRO = of_run.a_GRI.to(x_NI.dtype), of_run.b_GRO.to(x_NI.dtype)
+            x_GnI = _by_seat(x_NI if mask is None else x_NI[run.rows] * mask, run)
+            u_GnR = torch.matmul(x_GnI, a_GRI.mT)
+            u_GnR *= of_run.scale_G11
+            _add_product(_by_seat(y_NO, run), u_GnR, b_GRO)
+            inner.append((u_GnR, a_GRI, b_GRO))
         ctx.save_for_backward(x_NI)
         ctx.rest = linear, adapters, runs, masks, inner
         return y_NO
@@ -99,34 +124,43 @@ class AdaptedLinear(torch.autograd.Function):
         (x_NI,) = ctx.saved_tensors
         linear, adapters, runs, masks, inner = ctx.rest
         dx_NI = torch.mm(dy_NO, linear.weight_IO.t()) if ctx.needs_input_grad[0] else None
-        for run, mask, u_GnR in zip(runs, masks, inner, strict=True):
-            a_GRI, b_GRO = adapters.of(run, dy_NO.dtype)
-            rank = adapters.rank(run)
-            dy_GnO = _by_seat(dy_NO[run.rows], run)
-            x_GnI = _by_seat(x_NI[run.rows] if mask is None else x_NI[run.rows] * mask, run)
-            du_GnR = torch.bmm(dy_GnO, b_GRO.transpose(1, 2))
-            du_GnR *= adapters.scale_K11[run.seats]
-            _add_product(adapters.b_gradient_KRO[run.seats, :rank], u_GnR, dy_GnO)
-            _add_product(adapters.a_gradient_KRI[run.seats, :rank], du_GnR, x_GnI)
+        for run, mask, (u_GnR, a_GRI, b_GRO) in zip(runs, masks, inner, strict=True):
+            of_run = adapters.of(run)
+            dy_GnO = _by_seat(dy_NO, run)
+            x_GnI = _by_seat(x_NI if mask is None else x_NI[run.rows] * mask, run)
+            du_GnR = torch.matmul(dy_GnO, b_GRO.mT)
+            du_GnR *= of_run.scale_G11
+            _add_product(of_run.b_gradient_GRO, u_GnR.mT, dy_GnO)
+            _add_product(of_run.a_gradient_GRI, du_GnR.mT, x_GnI)
             if dx_NI is None:
                 continue
             if mask is None:
-                _by_seat(dx_NI[run.rows], run).baddbmm_(du_GnR, a_GRI)
+                _add_product(_by_seat(dx_NI, run), du_GnR, a_GRI)
             else:
-                dx_NI[run.rows] += torch.bmm(du_GnR, a_GRI).flatten(0, 1) * mask
+                dx_NI[run.rows] += torch.matmul(du_GnR, a_GRI).view_as(mask) * mask
         return dx_NI, None, None, None, None, None
 
 
 def _by_seat(rows: torch.Tensor, run: Run) -> torch.Tensor:
-    return rows.view(run.num_seats, run.num_tokens, -1)
+    """A run's rows `[G, n, X]`, or `[n, X]` of a single seat.
+
+    Args:
+        rows: Those of the run, or of the whole pass.
+        run: Whose.
+    """
+    if len(rows) > run.num_seats * run.num_tokens:
+        rows = rows[run.rows]
+    return rows if run.num_seats == 1 else rows.view(run.num_seats, run.num_tokens, -1)
 
 
-def _add_product(sum_GRX: torch.Tensor, left_GnR: torch.Tensor, right_GnX: torch.Tensor) -> None:
-    """`sum += left^T right`, summed up in fp32 whatever the factors are."""
-    if left_GnR.dtype == sum_GRX.dtype:
-        sum_GRX.baddbmm_(left_GnR.transpose(1, 2), right_GnX)
+def _add_product(sum_: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """`sum += left right`, with or without an axis of seats; a sum in fp32 stays so."""
+    if left.dtype != sum_.dtype:
+        sum_ += torch.matmul(left, right)
+    elif sum_.dim() == 2:
+        sum_.addmm_(left, right)
     else:
-        sum_GRX += torch.bmm(left_GnR.transpose(1, 2), right_GnX)
+        sum_.baddbmm_(left, right)
 
 
 class SigmoidGelu(torch.autograd.Function):
