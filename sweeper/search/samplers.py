@@ -11,6 +11,7 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
+from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -36,6 +37,8 @@ def new_sampler(
         return with_seed(spec.seed)
     if name == "grid":  # its order is one shuffle, by the study's seed
         return NumberedSampler(lambda _: with_seed(spec.seed), spec.seed)
+    if name == "tpe":
+        return NumberedSampler(with_seed, spec.seed, IntersectionSearchSpace(include_pruned=True))
     return NumberedSampler(with_seed, spec.seed)
 
 
@@ -88,7 +91,7 @@ def _new(
                     n_startup_trials=startup_trials,
                     n_ei_candidates=_CANDIDATES,
                     seed=seed,
-                    multivariate=False,
+                    multivariate=True,
                     group=False,
                     constant_liar=True,
                 )
@@ -116,11 +119,24 @@ def grid_values(distribution: BaseDistribution) -> list[Any]:
 
 
 class NumberedSampler(BaseSampler):
-    """Gives every trial number a sampler of its own, seeded by the study's seed and the number."""
+    """Gives every trial number a sampler of its own, seeded by the study's seed and the number.
 
-    def __init__(self, with_seed: Callable[[int], BaseSampler], seed: int) -> None:
+    Args:
+        with_seed: Makes a sampler.
+        seed: The study's.
+        relative_space: Finds what is drawn jointly, which a sampler that lives for one trial
+            would find in all ended trials anew; None: the sampler's own business.
+    """
+
+    def __init__(
+        self,
+        with_seed: Callable[[int], BaseSampler],
+        seed: int,
+        relative_space: IntersectionSearchSpace | None = None,
+    ) -> None:
         self._with_seed = with_seed
         self._seed = seed
+        self._relative_space = relative_space
         self._current: tuple[int, BaseSampler] | None = None
 
     def _of(self, trial: FrozenTrial) -> BaseSampler:
@@ -137,7 +153,10 @@ class NumberedSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """See optuna's BaseSampler."""
-        return self._of(trial).infer_relative_search_space(study, trial)
+        if self._relative_space is None:
+            return self._of(trial).infer_relative_search_space(study, trial)
+        space = self._relative_space.calculate(study)
+        return {name: dist for name, dist in space.items() if not dist.single()}
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
