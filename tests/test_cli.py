@@ -39,15 +39,33 @@ def imported_by(*words: str) -> set[str]:
     return set(done.stderr.split())
 
 
+# What only training, searching, judging curves and drawing need.
+HEAVY = {
+    *("torch", "transformers", "peft", "tokenizers", "safetensors", "huggingface_hub"),
+    *("optuna", "optuna_dashboard", "sqlalchemy", "alembic", "cmaes", "joblib"),
+    *("numpy", "scipy", "matplotlib", "jinja2", "rich"),
+}
+
+
 @pytest.mark.parametrize(
     "words",
-    [("--help",), ("run", "--help"), ("schema",), ("validate", str(STUDIES / "plateau.yaml"))],
+    [("--help",), *((command, "--help") for command in ("run", "train", "report", "diagnose"))],
 )
-def test_what_needs_no_training_imports_no_torch(words: tuple[str, ...]) -> None:
+def test_help_imports_nothing_but_what_parses_the_command_line(words: tuple[str, ...]) -> None:
     modules = imported_by(*words)
 
     assert "typer" in modules
-    assert not modules & {"torch", "transformers", "peft", "optuna", "matplotlib"}
+    assert not modules & (HEAVY | {"pydantic", "pydantic_core", "yaml"})
+
+
+@pytest.mark.parametrize("words", [("schema",), ("validate", str(STUDIES / "plateau.yaml"))])
+def test_what_only_reads_a_study_file_imports_no_more_than_that_takes(
+    words: tuple[str, ...],
+) -> None:
+    modules = imported_by(*words)
+
+    assert {"pydantic", "yaml"} <= modules
+    assert not modules & HEAVY
 
 
 def test_the_shipped_study_is_valid(tmp_path: Path) -> None:
