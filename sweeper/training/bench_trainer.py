@@ -17,8 +17,8 @@ from sweeper.training.outcome import Outcome
 from sweeper.training.packs import Packs
 from sweeper.training.pretrain import prepare_base
 from sweeper.training.setup import Setup
-from sweeper.training.trainer import Assignment, Job, Report, Take
-from sweeper.training.trial import begun_plan, course_of, plan_run, trial_steps
+from sweeper.training.trainer import Job, Report, Take
+from sweeper.training.trial import course_of, plan_run, trial_steps
 from sweeper.training.workbench import Ground, Workbench, check_corpus, set_up
 
 
@@ -86,7 +86,8 @@ class _Shift:
         """Seat jobs while there is room and there are jobs; whether any is in training then."""
         while (job := self._next()) is not None:
             try:
-                engine = self._engine_of(job.assignment)
+                trial = job.assignment
+                engine = self._packs.engine_of_run(trial.hyperparameters, trial.folder)
                 driver = self._packs.driver_of(engine)
             except Exception as error:  # the trial's boundary: it is for its owner to judge
                 job.settle(error)
@@ -107,11 +108,6 @@ class _Shift:
     def _settle(self, job: Job, ended: Outcome | Exception) -> None:
         self._may_take = True
         job.settle(ended)
-
-    def _engine_of(self, assignment: Assignment) -> EngineName:
-        """What a trial is trained with; one that has begun goes on with what it began with."""
-        begun = begun_plan(assignment.folder)
-        return begun.engine if begun else self._packs.engine_for(assignment.hyperparameters)
 
     def _run(self, job: Job, name: EngineName, engine: Engine) -> Asking[Outcome]:
         bench, assignment = self._packs.bench, job.assignment

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from sweeper.models.base import Base
@@ -14,6 +15,7 @@ from sweeper.training.manifest import EngineName
 from sweeper.training.pack import PackDriver
 from sweeper.training.packed.engine import PackedEngine, fits
 from sweeper.training.solo import SoloPack
+from sweeper.training.trial import begun_plan
 from sweeper.training.workbench import Workbench
 
 
@@ -47,6 +49,23 @@ def new_pack(engine: EngineName, bench: Workbench, slots: int = 1) -> Pack:
     if engine == "packed":
         return PackedEngine(bench.base, bench.device, num_seats=slots)
     return SoloPack(bench.new_engine())
+
+
+def engine_of_run(
+    wanted: Literal["auto", "packed", "peft"],
+    base: Base,
+    hyperparameters: Hyperparameters,
+    folder: Path,
+) -> EngineName:
+    """`engine_for` in a run's folder: a run that has begun goes on with what it began with.
+
+    One engine cannot read the other's checkpoints.
+
+    Raises:
+        CheckpointError: The begun run's manifest is damaged.
+    """
+    begun = begun_plan(folder)
+    return begun.engine if begun else engine_for(wanted, base, hyperparameters)
 
 
 class Packs:
@@ -84,9 +103,13 @@ class Packs:
             self._drivers[engine] = PackDriver(new_pack(engine, self.bench, self.slots))
         return self._drivers[engine]
 
-    def engine_for(self, hyperparameters: Hyperparameters) -> EngineName:
-        """The engine that trains a recipe here."""
-        return engine_for(self._engine, self.bench.base, hyperparameters)
+    def engine_of_run(self, hyperparameters: Hyperparameters, folder: Path) -> EngineName:
+        """The engine that trains a recipe here, in a run's folder.
+
+        Raises:
+            SweeperError: The workbench cannot be made, or a begun run's manifest is damaged.
+        """
+        return engine_of_run(self._engine, self.bench.base, hyperparameters, folder)
 
     @property
     def have_room(self) -> bool:

@@ -15,7 +15,7 @@ from sweeper.training.device import find_device
 from sweeper.training.interruption import interruptible
 from sweeper.training.manifest import Manifest, RunPlan, read_manifest
 from sweeper.training.outcome import Outcome
-from sweeper.training.packs import engine_for, new_pack
+from sweeper.training.packs import engine_of_run, new_pack
 from sweeper.training.trainer import Observe, Report
 from sweeper.training.trial import plan_run, run_plan
 from sweeper.training.watches import Lookout, Shown, Watch
@@ -90,7 +90,7 @@ def train_recipe(order: RunOrder, folder: Path, *, observe: Observe, report: Rep
     ground = order.ground()
     bench = set_up(ground, find_device(threads), report)
     recipe = order.recipe.model_copy(update={"seed": ground.seed})
-    engine = engine_for("auto", bench.base, recipe)
+    engine = engine_of_run("auto", bench.base, recipe, folder)
     plan = plan_run(bench, recipe, order.total_tokens, folder, engine=engine)
     return _train(plan, bench, folder, Lookout(), observe)
 

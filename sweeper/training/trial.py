@@ -46,8 +46,8 @@ def plan_run(
 
     Args:
         bench: Where it will run.
-        hyperparameters: With a seed; a precision of `auto` is resolved here, and as it was
-            before where the folder holds a run to go on with.
+        hyperparameters: With a seed; a precision of `auto` is resolved here, and to the begun
+            run's where the folder holds one to go on with.
         tokens: The run's budget.
         folder: Where the manifest will lie.
         engine: `packed` or `peft`.
@@ -57,8 +57,12 @@ def plan_run(
     choice = None
     if hyperparameters.precision == "auto":
         begun = begun_plan(folder)
-        choice = (begun and begun.precision) or precision_on(bench)
-        hyperparameters = with_changes(hyperparameters, {"precision": choice.precision})
+        if begun is None:
+            choice = precision_on(bench)
+            precision = choice.precision
+        else:  # whose choice is None under a version that did not keep it
+            choice, precision = begun.precision, begun.hyperparameters.precision
+        hyperparameters = with_changes(hyperparameters, {"precision": precision})
     return RunPlan(
         model=moved(ground.model, ground.folder, folder),
         data=ground.data.model_copy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,16 +13,19 @@ from sweeper.curves import StopReason
 from sweeper.errors import BaseError
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training import packs
-from sweeper.training.bench_trainer import BenchTrainer
+from sweeper.training.bench_trainer import BenchTrainer, ground_of
+from sweeper.training.device import find_device
 from sweeper.training.engine import Pack
+from sweeper.training.manifest import read_manifest
 from sweeper.training.outcome import Outcome
-from sweeper.training.setup import Setup
+from sweeper.training.setup import PrecisionChoice, Setup
 from sweeper.training.solo import SoloPack
 from sweeper.training.trainer import Assignment, Job
+from sweeper.training.trial import plan_run, run_plan
 from sweeper.training.watches import Lookout
-from sweeper.training.workbench import Workbench
+from sweeper.training.workbench import Workbench, set_up
 from tests import tiny
-from tests.training.conftest import never
+from tests.training.conftest import every, never
 from tests.training.rows import Row
 
 TOKENS = 256
@@ -130,6 +134,26 @@ def test_a_recipe_that_does_not_fit_is_settled_while_its_neighbour_trains(spec: 
     assert isinstance(desk.ended[1], BaseError)
     assert desk.reasons() == [StopReason.COMPLETED] * 2
     assert desk.events[:4] == ["take 0", "take 1", "settle 1", "take 2"]
+
+
+def test_a_begun_trial_goes_on_with_its_engine_and_precision(spec: StudySpec) -> None:
+    """Though a trial that begins now would have others."""
+    recipe = tiny.recipe(precision="auto")
+    folder = spec.folder / "0"
+    bench = replace(
+        set_up(ground_of(spec), find_device(1)), precision=PrecisionChoice("bf16", "measured")
+    )
+    plan = plan_run(bench, recipe, TOKENS, folder, engine="peft")
+    run_plan(plan, bench, bench.new_engine(), Lookout(), every(2), folder)
+    setup = Setup(threads=1, slots=2, precision=PrecisionChoice("fp32", "measured elsewhere"))
+    desk = Desk(spec.folder, [recipe, recipe])
+    BenchTrainer(spec).work(desk.take, setup)
+    assert desk.reasons() == [StopReason.COMPLETED] * 2
+    plans = [read_manifest(spec.folder / name / "manifest.json").plan for name in ("0", "1")]
+    assert [(p.engine, p.hyperparameters.precision) for p in plans] == [
+        ("peft", "bf16"),
+        ("packed", "fp32"),
+    ]
 
 
 def test_a_base_that_cannot_be_used_is_told_to_whoever_gave_the_job(spec: StudySpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sweeper.curves import StopReason
 from sweeper.training import precision
 from sweeper.training.manifest import read_manifest
 from sweeper.training.precision import choose_precision, precision_on
@@ -111,6 +113,24 @@ def test_manifest_has_the_numbers_and_a_resumed_run_keeps_the_choice(
     again = plan_run(elsewhere, AUTO, 1_000, tmp_path)
     assert again.hyperparameters.precision == "bf16"
     assert again.precision == first.precision
+
+
+def test_run_of_a_version_that_kept_no_choice_goes_on_in_its_precision(
+    bench: Workbench, tmp_path: Path
+) -> None:
+    """Its manifest has the precision that `auto` came to, and nothing of why."""
+    first = replace(bench, precision=PrecisionChoice("bf16", "as on a GPU that has it"))
+    Runner(first, first.new_engine())(tmp_path, AUTO, interrupt=every(3))
+    path = tmp_path / "manifest.json"
+    old = json.loads(path.read_text())
+    for name in ("engine", "slots", "precision"):
+        del old["plan"][name]
+    path.write_text(json.dumps(old))
+    now = replace(bench, precision=PrecisionChoice("fp32", "as fast"))
+    outcome = Runner(now, now.new_engine())(tmp_path, AUTO)
+    assert outcome.stop.reason is StopReason.COMPLETED
+    plan = read_manifest(path).plan
+    assert (plan.hyperparameters.precision, plan.precision) == ("bf16", None)
 
 
 def test_recipe_that_says_its_precision_has_no_choice(bench: Workbench, tmp_path: Path) -> None:

@@ -10,12 +10,14 @@ import pytest
 
 from sweeper.curves import Point, Stop, StopReason
 from sweeper.errors import BaseError, CheckpointError, UsageError
+from sweeper.training.device import find_device
 from sweeper.training.manifest import read_manifest
 from sweeper.training.single import RunOrder, recorded_end, train_manifest, train_recipe
 from sweeper.training.trial import plan_run, run_plan
-from sweeper.training.workbench import Workbench
+from sweeper.training.watches import Lookout
+from sweeper.training.workbench import Workbench, set_up
 from tests import tiny
-from tests.training.conftest import Script, assert_same_run, curve_lines, never
+from tests.training.conftest import Script, assert_same_run, curve_lines, every, never
 
 
 def silent(*_: object) -> None:
@@ -87,6 +89,18 @@ def test_second_interruption_ends_at_once(here: Path) -> None:
     train_recipe(order(), Path("runs/cut"), observe=silent, report=silent)
     train_recipe(order(), Path("runs/whole"), observe=silent, report=silent)
     assert_same_run(here / "runs" / "whole", here / "runs" / "cut")
+
+
+def test_order_that_another_engine_began_goes_on_with_it(here: Path) -> None:
+    """Earlier versions trained every base with peft."""
+    bench = set_up(order().ground(), find_device(1))
+    folder = here / "runs" / "old"
+    plan = plan_run(bench, tiny.RECIPE, order().total_tokens, folder, engine="peft")
+    run_plan(plan, bench, bench.new_engine(), Lookout(), every(2), folder)
+    outcome = train_recipe(order(), folder, observe=silent, report=silent)
+    assert outcome.stop.reason is StopReason.COMPLETED
+    assert [point.step for point in outcome.curve] == list(range(6))
+    assert read_manifest(folder / "manifest.json").plan.engine == "peft"
 
 
 @pytest.mark.parametrize("at_step", [0, 3, 6])
