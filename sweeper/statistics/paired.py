@@ -1,0 +1,104 @@
+"""The mean of paired differences: how large, between which bounds, and how likely by chance.
+
+Shapes: n differences, M resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweeper.statistics.resampling import Floats, resamples_of
+
+# With fewer, the studentized bootstrap still covers, but by intervals twice as wide as at five.
+LEAST_PAIRS = 5
+_LEAST_SPREAD = 1e-9  # of a resample, relative to that of the sample; below, it is one value
+
+
+@dataclass(frozen=True)
+class PairedEffect:
+    """The mean difference of pairs, such as one seed's losses under two recipes.
+
+    Attributes:
+        num_pairs: n; what the interval and the p-value rest on.
+        mean: Of the differences.
+        spread: Their standard deviation; 0 where all are equal.
+        low: Lower bound of the interval.
+        high: Upper bound of the interval.
+        level: Probability with which such an interval holds the true mean.
+        p_value: Two-sided, of the hypothesis that the true mean is 0.
+    """
+
+    num_pairs: int
+    mean: float
+    spread: float
+    low: float
+    high: float
+    level: float
+    p_value: float
+
+
+def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> PairedEffect:
+    """Effect of paired differences by the studentized bootstrap, equal-tailed.
+
+    (Efron & Tibshirani 1993, section 12.5, "bootstrap-t"; Hall 1988, Annals of Statistics 16.)
+    It assumes that the pairs are independent draws of one distribution, and no form of it. The
+    p-value inverts the interval: it is below `1 - level` exactly where the interval leaves out 0.
+
+    Args:
+        differences: n finite values, `LEAST_PAIRS` or more.
+        level: In (0, 1).
+
+    Raises:
+        ValueError: There are too few, or one is not finite.
+    """
+    values_n = np.asarray(differences, dtype=np.float64)
+    if len(values_n) < LEAST_PAIRS:
+        raise ValueError(f"{len(values_n)} pairs (allowed: {LEAST_PAIRS} or more)")
+    if not np.isfinite(values_n).all():
+        raise ValueError("every difference must be finite")
+    mean, spread = float(values_n.mean()), float(values_n.std(ddof=1))
+    if spread <= _LEAST_SPREAD * abs(mean):
+        p_value = 1.0 if mean == 0 else 0.5 ** (len(values_n) - 1)
+        return PairedEffect(len(values_n), mean, 0.0, mean, mean, level, p_value)
+    error = spread / np.sqrt(len(values_n))
+    t_M, weights_M = _studentized(values_n)
+    tail = (1 - level) / 2
+    low = mean - float(_quantile(t_M, weights_M, 1 - tail)) * error
+    high = mean - float(_quantile(t_M, weights_M, tail)) * error
+    return PairedEffect(
+        len(values_n), mean, spread, low, high, level, _p_value(t_M, weights_M, mean / error)
+    )
+
+
+def _studentized(values_n: Floats) -> tuple[Floats, Floats]:
+    """t of every resample around the sample's mean, in rising order, with its probability.
+
+    A resample that is one value over and over has no spread, and is left out.
+    """
+    counts_Mn, weights_M = resamples_of(len(values_n))
+    num_values = len(values_n)
+    centred_n = values_n - values_n.mean()
+    means_M = counts_Mn @ centred_n / num_values
+    squares_M = counts_Mn @ centred_n**2
+    variances_M = (squares_M - num_values * means_M**2) / (num_values - 1)
+    is_spread = variances_M > _LEAST_SPREAD * centred_n.var(ddof=1)
+    t_M = means_M[is_spread] / np.sqrt(variances_M[is_spread] / num_values)
+    order = np.argsort(t_M, kind="stable")
+    kept_M = weights_M[is_spread][order]
+    return t_M[order], kept_M / kept_M.sum()
+
+
+def _quantile(sorted_M: Floats, weights_M: Floats, share: float) -> float:
+    place = int(np.searchsorted(np.cumsum(weights_M), share - 1e-12))
+    return float(sorted_M[min(place, len(sorted_M) - 1)])
+
+
+def _p_value(sorted_M: Floats, weights_M: Floats, t: float) -> float:
+    """Twice the smaller tail beyond t; never below the smallest tail that could be seen."""
+    upper = float(weights_M[sorted_M >= t].sum())
+    lower = float(weights_M[sorted_M <= t].sum())
+    least = float(min(weights_M[0], weights_M[-1]))
+    return min(2 * max(min(upper, lower), least), 1.0)
