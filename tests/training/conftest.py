@@ -20,7 +20,7 @@ from sweeper.training.trial import plan_run, run_plan
 from sweeper.training.watches import Lookout, Watch
 from sweeper.training.workbench import Workbench
 from tests import tiny
-from tests.training.places import DEVICES, ENGINES, Place
+from tests.training.places import DEVICES, KINDS, Place
 
 PREEMPTED = Stop(StopReason.PREEMPTED, "interrupted")
 TOKENS = 1_000  # 62 blocks of 16: 15 steps of 4 blocks and a last one of 2
@@ -56,9 +56,10 @@ def benches(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return tiny.new_bench(folder, loss_on="answers", device=request.param)
 
 
-@pytest.fixture(scope="module", params=ENGINES)
+@pytest.fixture(scope="module", params=KINDS)
 def place(benches: Workbench, request: pytest.FixtureRequest) -> Place:
-    return Place(request.param(benches.base, benches.device), benches)
+    kind = KINDS[request.param]
+    return Place(kind.new(benches.base, benches.device), benches, kind)
 
 
 def never() -> None:

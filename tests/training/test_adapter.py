@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,12 +15,7 @@ from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from sweeper.training.manifest import hash_files
 from tests import tiny
-from tests.training.places import (
-    ALL_MODULES,
-    Place,
-    started,
-    weights,
-)
+from tests.training.places import Place, started, weights, with_changes
 
 
 def saved_loss(place: Place, adapter: Path) -> tuple[float, GPT2LMHeadModel]:
@@ -37,11 +33,17 @@ def saved_loss(place: Place, adapter: Path) -> tuple[float, GPT2LMHeadModel]:
     return float(cross_entropy(logits.flatten(0, 1), targets)), model
 
 
-@pytest.mark.parametrize("also", ["", "norms", "embeddings", "embeddings+norms"])
+@with_changes(
+    {},
+    {"target_modules": "c_fc", "rank": 3},
+    {"train_also": "norms"},
+    {"train_also": "embeddings"},
+    {"train_also": "embeddings+norms"},
+)
 def test_saved_adapter_is_a_peft_adapter_of_the_same_loss(
-    place: Place, tmp_path: Path, also: str
+    place: Place, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    with started(place, tiny.recipe(train_also=also)) as engine:
+    with started(place, tiny.recipe(**changes)) as engine:
         untrained = place.evaluate()
         place.train(range(6))
         expected = place.evaluate()
@@ -51,8 +53,11 @@ def test_saved_adapter_is_a_peft_adapter_of_the_same_loss(
     assert abs(untrained - expected) > 1e-3
 
 
-def test_trained_embeddings_and_head_stay_one_weight(place: Place, tmp_path: Path) -> None:
-    with started(place, tiny.recipe(train_also="embeddings")) as engine:
+@with_changes({"train_also": "embeddings"})
+def test_trained_embeddings_and_head_stay_one_weight(
+    place: Place, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    with started(place, tiny.recipe(**changes)) as engine:
         trained = [name for name in weights(engine) if "modules_to_save" in name]
         assert len(trained) == 1
         place.train(range(4))
@@ -68,7 +73,7 @@ def test_trained_embeddings_and_head_stay_one_weight(place: Place, tmp_path: Pat
 def test_saved_adapter_names_no_path_and_is_the_same_each_time(
     place: Place, tmp_path: Path
 ) -> None:
-    with started(place, ALL_MODULES) as engine:
+    with started(place, place.kind.widest) as engine:
         place.train(range(2))
         engine.save_adapter(tmp_path / "one")
         engine.save_adapter(tmp_path / "other")
