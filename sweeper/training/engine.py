@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from sweeper.data import Blocks
+from sweeper.errors import CheckpointError
 from sweeper.study import Hyperparameters
 
 
@@ -127,3 +128,28 @@ class Pack(Protocol):
 
     def evaluate(self, seats: Collection[int], blocks: Blocks) -> dict[int, float]:
         """`Engine.evaluate` for several seats on the same blocks."""
+
+
+def shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:
+    """The shapes of named tensors."""
+    return {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def check_state(found: Mapping[str, torch.Tensor], shapes: Mapping[str, torch.Size]) -> None:
+    """Refuse a state that was not saved by the same engine with the same recipe.
+
+    Args:
+        found: As it was saved.
+        shapes: What it must have.
+
+    Raises:
+        CheckpointError: Tensors are missing, left over, or of another shape.
+    """
+    unlike = sorted(found.keys() ^ shapes.keys())
+    if unlike:
+        raise CheckpointError(f"the checkpoint is of another adapter: {', '.join(unlike[:3])}")
+    for name, shape in shapes.items():
+        if found[name].shape != shape:
+            raise CheckpointError(
+                f"the checkpoint's {name} has another shape: {[*found[name].shape]}, not {[*shape]}"
+            )

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 
 import torch
 
-from sweeper.errors import CheckpointError
-
 BETAS = (0.9, 0.999)
 EPSILON = 1e-8
 _MOMENTS = ("exp_avg", "exp_avg_sq", "step")
@@ -47,6 +45,15 @@ def optimizer_state(
     }
 
 
+def moment_shapes(weights: Mapping[str, torch.nn.Parameter]) -> dict[str, torch.Size]:
+    """Names and shapes in `optimizer_state` once a step was taken."""
+    return {
+        f"{name}/{moment}": torch.Size() if moment == "step" else weight.shape
+        for name, weight in weights.items()
+        for moment in _MOMENTS
+    }
+
+
 def load_optimizer_state(
     optimizer: torch.optim.AdamW,
     weights: Mapping[str, torch.nn.Parameter],
@@ -54,16 +61,16 @@ def load_optimizer_state(
 ) -> None:
     """The inverse of `optimizer_state`, exact.
 
-    Raises:
-        CheckpointError: A weight's moments are missing in part, or of another shape.
+    Args:
+        optimizer: Over the weights.
+        weights: By name.
+        tensors: All of `moment_shapes`, or none, as before the first step.
     """
-    for name, weight in weights.items():
-        found = {m: tensors[f"{name}/{m}"] for m in _MOMENTS if f"{name}/{m}" in tensors}
-        if not found:  # saved before the first step
-            continue
-        if len(found) < len(_MOMENTS) or found["exp_avg"].shape != weight.shape:
-            raise CheckpointError(f"the optimizer state of {name} does not fit its weight")
+    optimizer.state.clear()
+    for name, weight in weights.items() if tensors else ():
         optimizer.state[weight] = {
-            moment: tensor.clone() if moment == "step" else tensor.to(weight.device, copy=True)
-            for moment, tensor in found.items()
+            moment: tensors[f"{name}/{moment}"].clone()
+            if moment == "step"
+            else tensors[f"{name}/{moment}"].to(weight.device, copy=True)
+            for moment in _MOMENTS
         }

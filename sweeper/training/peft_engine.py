@@ -11,16 +11,16 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from sweeper.data import IGNORED_TARGET, Blocks
-from sweeper.errors import CheckpointError
 from sweeper.models.base import Base, load_model
 from sweeper.models.lora import attach_adapter, detach_adapter, save_adapter
 from sweeper.study import Hyperparameters
 from sweeper.training.device import Device, autocast, is_out_of_memory, release_memory
-from sweeper.training.engine import Gradient
+from sweeper.training.engine import Gradient, check_state
 from sweeper.training.optimizer import (
     clip_gradient,
     gradient_norm,
     load_optimizer_state,
+    moment_shapes,
     new_optimizer,
     optimizer_state,
 )
@@ -137,23 +137,28 @@ class PeftEngine:
 
     def load_state(self, tensors: dict[str, torch.Tensor]) -> None:
         """See `Engine.load_state`."""
+        moments = moment_shapes(self._weights)
+        has_moments = any(name.startswith("moment/") for name in tensors)
+        found = self._with_generators_of_here(tensors)
+        shapes = {
+            **{f"weight/{name}": weight.shape for name, weight in self._weights.items()},
+            **{f"moment/{name}": shape for name, shape in moments.items() if has_moments},
+            **{f"generator/{kind}": state.shape for kind, state in self._generators.items()},
+        }
+        check_state(found, shapes)
         self._is_fresh = False
-        parts: dict[str, dict[str, torch.Tensor]] = {"weight": {}, "moment": {}, "generator": {}}
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition("/")
-            parts.setdefault(kind, {})[rest] = tensor
-        if parts["weight"].keys() != self._weights.keys():
-            unlike = sorted(parts["weight"].keys() ^ self._weights.keys())
-            raise CheckpointError(f"the checkpoint is of another adapter: {', '.join(unlike[:3])}")
         with torch.no_grad():
             for name, weight in self._weights.items():
-                if parts["weight"][name].shape != weight.shape:
-                    raise CheckpointError(f"the checkpoint's {name} has another shape")
-                weight.copy_(parts["weight"][name])
-        load_optimizer_state(self._optimizer, self._weights, parts["moment"])
-        if "cpu" not in parts["generator"]:
-            raise CheckpointError("the checkpoint has no state of the random generators")
-        self._generators = {**self._generators, **parts["generator"]}
+                weight.copy_(found[f"weight/{name}"])
+        saved = {name: found[f"moment/{name}"] for name in moments if has_moments}
+        load_optimizer_state(self._optimizer, self._weights, saved)
+        self._generators = {kind: found[f"generator/{kind}"] for kind in self._generators}
+
+    def _with_generators_of_here(self, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """A run that began on another kind of device goes on with this one's generators."""
+        here = {f"generator/{k}": state for k, state in self._generators.items() if k != "cpu"}
+        elsewhere = {"generator/cuda", "generator/mps"} - here.keys()
+        return {**here, **{name: t for name, t in tensors.items() if name not in elsewhere}}
 
     def _process_generators(self) -> dict[str, torch.Tensor]:
         states = {"cpu": torch.get_rng_state()}

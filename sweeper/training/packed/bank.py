@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 import torch
 
-from sweeper.errors import CheckpointError
 from sweeper.models.trunk import Site
 from sweeper.study import Hyperparameters
+from sweeper.training.engine import check_state
 from sweeper.training.optimizer import BETAS, EPSILON
 from sweeper.training.packed.functions import Adapters
 
@@ -173,20 +173,14 @@ class AdapterBank:
         Raises:
             CheckpointError: Tensors are missing, left over, or of another shape.
         """
-        found, wanted = dict(tensors), self.export(seat)
-        step = found.get("moment/step")
+        weights = {name: weight.shape for name, weight in self.weights(seat).items()}
+        shapes = {f"weight/{name}": shape for name, shape in weights.items()}
+        shapes["moment/step"] = torch.Size()
+        step = tensors.get("moment/step")
         if step is not None and step.numel() == 1 and int(step):
-            weights = self.weights(seat).items()
-            wanted |= {f"moment/{name}/{m}": w for name, w in weights for m in MOMENTS}
-        else:
-            wanted = {k: t for k, t in wanted.items() if not k.startswith("moment/lora")}
-        unlike = sorted(found.keys() ^ wanted.keys())
-        if unlike:
-            raise CheckpointError(f"the checkpoint is of another adapter: {', '.join(unlike[:3])}")
-        for name, tensor in found.items():
-            if tensor.shape != wanted[name].shape:
-                raise CheckpointError(f"the checkpoint's {name} has another shape")
-        self._import(seat, found)
+            shapes |= {f"moment/{n}/{m}": shape for n, shape in weights.items() for m in MOMENTS}
+        check_state(tensors, shapes)
+        self._import(seat, tensors)
 
     def _import(self, seat: int, tensors: dict[str, torch.Tensor]) -> None:
         self.tenant(seat).num_steps = int(tensors["moment/step"])

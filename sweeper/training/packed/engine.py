@@ -13,13 +13,20 @@ from pathlib import Path
 import torch
 
 from sweeper.data import Blocks
-from sweeper.errors import BaseError, CheckpointError
+from sweeper.errors import BaseError
 from sweeper.models.base import Base
 from sweeper.models.lora import write_adapter
 from sweeper.models.trunk import is_plain_gpt2, read_trunk, sites_of
 from sweeper.study import Hyperparameters
 from sweeper.training.device import Device, release_memory
-from sweeper.training.engine import Batch, Engine, Gradient, SeatOutOfMemory
+from sweeper.training.engine import (
+    Batch,
+    Engine,
+    Gradient,
+    SeatOutOfMemory,
+    check_state,
+    shapes_of,
+)
 from sweeper.training.packed.bank import AdapterBank
 from sweeper.training.packed.forward import moved
 from sweeper.training.packed.passes import Pass, plan_passes
@@ -120,12 +127,12 @@ class PackedEngine:
 
     def load_state(self, seat: int, tensors: dict[str, torch.Tensor]) -> None:
         """`Engine.load_state` for a seat."""
-        rest = dict(tensors)
-        generator = rest.pop("generator/dropout", None)
-        if generator is None:
-            raise CheckpointError("the checkpoint is of another adapter: no generator/dropout")
+        present = {"generator/dropout": self._generators[seat].get_state()}
+        draws = {name: tensors[name] for name in present if name in tensors}
+        check_state(draws, shapes_of(present))
+        rest = {name: tensor for name, tensor in tensors.items() if name not in draws}
         self._bank.load(seat, rest)
-        self._generators[seat].set_state(generator)
+        self._generators[seat].set_state(draws["generator/dropout"])
 
     def save_adapter(self, seat: int, folder: Path) -> None:
         """`Engine.save_adapter` for a seat."""
