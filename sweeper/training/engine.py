@@ -65,7 +65,11 @@ class Engine(Protocol):
         """Clip, and take one optimizer step with the accumulated gradient."""
 
     def evaluate(self, blocks: Blocks) -> float:
-        """Mean loss over all counted tokens, in nats, dropout off."""
+        """Mean loss over all counted tokens, in nats, dropout off.
+
+        Raises:
+            torch.OutOfMemoryError, MemoryError, RuntimeError: A pass does not fit.
+        """
 
     def state(self) -> dict[str, torch.Tensor]:
         """Everything that the next step depends on: adapter, optimizer, generators."""

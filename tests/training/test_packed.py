@@ -430,6 +430,27 @@ def test_passes_become_smaller_where_memory_runs_out(
     assert len(cramped.refused) == 2, "128 tokens, then 64, and never again"
 
 
+def test_evaluations_take_fewer_seats_at_a_time_where_memory_runs_out(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pack = ground.pack(3)
+    blocks = ground.batch(RECIPES[0], 7).blocks
+    for number, seat in enumerate(pack.seats):
+        seat.start(RECIPES[0], number)
+    pack.accumulate({n: ground.batch(RECIPES[0], 0) for n in range(3)})
+    pack.apply(dict.fromkeys(range(3), 5e-3))
+    expected = pack.evaluate(range(3), blocks)
+    cramped = Cramped(most_tokens=blocks.inputs.size)
+    monkeypatch.setattr(
+        propagation.Propagation, "_embed", lambda self, forward: cramped(self, forward)
+    )
+    assert pack.evaluate(range(3), blocks) == pytest.approx(expected, abs=1e-6)
+    assert cramped.refused == [3 * blocks.inputs.size]
+    cramped = Cramped(most_tokens=blocks.inputs.size - 1)
+    with pytest.raises(MemoryError, match="an evaluation does not fit"):
+        pack.evaluate(range(3), blocks)
+
+
 def test_seat_whose_block_does_not_fit_is_named(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -237,6 +237,17 @@ class PackedEngine:
         return losses
 
     def _mean_losses(self, seats: Sequence[int], blocks: Blocks) -> dict[int, float]:
+        """Mean losses, in as many seats at a time as fit."""
+        while True:
+            try:
+                return self._evaluated(seats, blocks)
+            except PassOutOfMemory as error:
+                release_memory(self.device)
+                if len(error.cuts) == 1:
+                    raise MemoryError(f"an evaluation does not fit: {error}") from error
+                self._most_tokens = sum(cut.num_tokens for cut in error.cuts) // 2
+
+    def _evaluated(self, seats: Sequence[int], blocks: Blocks) -> dict[int, float]:
         sums: dict[int, list[torch.Tensor]] = {seat: [] for seat in seats}
         size = max(EVALUATION_TOKENS // blocks.inputs.shape[1], 1)
         batches = {seat: Batch(blocks, size) for seat in seats}
