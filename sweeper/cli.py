@@ -109,10 +109,15 @@ def run(
         return
     from sweeper.reports.live import StudyView
     from sweeper.search.runner import run_study
+    from sweeper.search.verifying import verify_study
 
     console = _progress()
     with StudyView(console) as view:
         outcome = run_study(spec, observe=view.observe, tell=view.tell)
+    if spec.verify is not None and outcome.signal is None and not outcome.wall_clock_spent:
+        with StudyView(console) as view:
+            verified = verify_study(spec, observe=view.observe, tell=view.tell)
+            outcome = verified or outcome
     if outcome.signal is not None:
         _fail(
             f"interrupted; every trial is kept to its last step. Go on with: sweeper run {study}",

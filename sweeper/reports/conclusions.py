@@ -20,6 +20,11 @@ CAVEAT = (
 )
 
 
+VERIFIED_CAVEAT = (
+    "How sure is this? The search trained every trial once, with one seed, and the best of many "
+    "trials looks better than it is. What further seeds say of it stands under Verdicts."
+)
+
 MIN_COMPLETED_FOR_IMPORTANCE = 10  # with fewer, importances follow single trials
 
 
@@ -41,6 +46,11 @@ class Ending:
     num_lent: int
     tokens: int
     seconds: float
+
+
+def caveat(results: StudyResults) -> str:
+    """How far the headline can be trusted."""
+    return CAVEAT if results.verification is None else VERIFIED_CAVEAT
 
 
 def conclude(results: StudyResults) -> str:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from sweeper.curves.finding import StopReason
 from sweeper.reports import takeaways, words
-from sweeper.reports.conclusions import CAVEAT, conclude, endings, tokens_spent
+from sweeper.reports.conclusions import caveat, conclude, endings, tokens_spent
 from sweeper.reports.gradients import GradNormMaximum, grad_norm_maxima
 from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
 from sweeper.reports.recipe import recipe_yaml
 from sweeper.reports.rows import TrialRow, state_words, trial_rows
 from sweeper.reports.settings import portable, setting_rows
+from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
 from sweeper.search.results import StudyResults, TrialResult
 
 MARKDOWN_FILE = "report.md"
@@ -72,6 +73,8 @@ class ReportContent:
     recipe: str | None
     recipe_intro: str
     reproduce: str
+    verdicts: list[VerdictRow]
+    verdict_text: str
     hypotheses: list[HypothesisRow]
     figures: list[FigureText]
     rows: list[TrialRow]
@@ -92,19 +95,25 @@ _FIGURES: tuple[tuple[str, str, Callable[[StudyResults], str]], ...] = (
 )
 
 
+_VERDICTS = (("verdicts", "Other seeds", takeaways.verdicts_takeaway),)
+
+
 def report_content(results: StudyResults) -> ReportContent:
     """Collect what the report says."""
     best = results.best
     figures = [
-        FigureText(name, f"{name}.png", title, say(results)) for name, title, say in _FIGURES
+        FigureText(name, f"{name}.png", title, say(results))
+        for name, title, say in (*(_VERDICTS if results.verification else ()), *_FIGURES)
     ]
     return ReportContent(
         title=words.clean(results.spec.name, 120),
         headline=conclude(results),
-        caveat=CAVEAT,
+        caveat=caveat(results),
         recipe=None if best is None else recipe_yaml(best),
         recipe_intro="" if best is None else _recipe_intro(best),
         reproduce=f"sweeper reproduce {words.shell_word(portable(str(results.spec.path)))}",
+        verdicts=verdict_rows(results.verification),
+        verdict_text=verdict_sentences(results),
         hypotheses=hypothesis_rows(results),
         figures=figures,
         rows=trial_rows(results),

@@ -10,7 +10,8 @@ from sweeper.reports.rows import state_words
 from sweeper.search.results import StudyResults, TrialResult
 from sweeper.study import Hypothesis
 
-_NO_VERDICT = "one seed, no verdict"
+_ONE_SEED = "one seed"
+_NO_VERDICT = f"{_ONE_SEED}, no verdict"
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ def _row(results: StudyResults, hypothesis: Hypothesis) -> HypothesisRow:
         ended=words.ABSENT if trial is None else f"{state_words(trial)} (trial {trial.number})",
         delta=words.nats_change(None if trial is None else results.delta(trial)),
         speed=words.ratio(speed_ratio(results, trial)),
-        reading=f"{_reading(results, hypothesis, trial)}; {_NO_VERDICT}",
+        reading=f"{_reading(results, hypothesis, trial)}; "
+        f"{_NO_VERDICT if results.verification is None else _ONE_SEED}",
     )
 
 

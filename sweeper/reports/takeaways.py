@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from sweeper.curves.finding import StopReason
 from sweeper.reports import words
@@ -29,6 +30,17 @@ def val_loss_takeaway(results: StudyResults) -> str:
         f"{len(below)} of {words.plural(completed, 'completed trial')} besides the baseline "
         f"{'ends' if len(below) == 1 else 'end'} below it; "
         f"{words.plural(stopped, 'trial')} stopped early."
+    )
+
+
+def verdicts_takeaway(results: StudyResults) -> str:
+    """What the figure of comparisons on other seeds shows."""
+    comparisons = results.verification.comparisons if results.verification else ()
+    counts = Counter(comparison.verdict.value for comparison in comparisons)
+    listed = ", ".join(f"{amount} {verdict}" for verdict, amount in counts.most_common())
+    return (
+        f"Of {words.plural(len(comparisons), 'comparison')} {listed or 'none is there yet'}. Each "
+        "dot is one seed, the diamond their mean, the bar its interval."
     )
 
 

@@ -17,6 +17,7 @@ from sweeper.logs import read_log
 from sweeper.search import attributes as attrs
 from sweeper.search.progress import stop_reason_of, trial_folder
 from sweeper.search.store import StudyStore
+from sweeper.search.verdicts import Verification, load_verification
 from sweeper.study import StudySpec
 
 MIN_TRIALS_FOR_IMPORTANCE = 8
@@ -76,6 +77,7 @@ class StudyResults:
     trials: tuple[TrialResult, ...]
     importances: Mapping[str, float] = field(default_factory=dict)
     recorded: Curve | None = None
+    verification: Verification | None = None
 
     @property
     def baseline(self) -> TrialResult | None:
@@ -142,6 +144,7 @@ def load_results(store: StudyStore) -> StudyResults:
         trials=trials,
         importances=importances_of(store),
         recorded=recorded,
+        verification=load_verification(spec),
     )
 
 

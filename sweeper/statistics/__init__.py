@@ -1,7 +1,7 @@
 """Whether a difference is one: paired effects, their intervals, and many of them at once."""
 
 from sweeper.statistics.multiplicity import holm
-from sweeper.statistics.paired import LEAST_PAIRS, PairedEffect, paired_effect
+from sweeper.statistics.paired import LEAST_PAIRS, PairedEffect, paired_effect, sign_p_value
 from sweeper.statistics.sequential import Looks
 
-__all__ = ["LEAST_PAIRS", "Looks", "PairedEffect", "holm", "paired_effect"]
+__all__ = ["LEAST_PAIRS", "Looks", "PairedEffect", "holm", "paired_effect", "sign_p_value"]

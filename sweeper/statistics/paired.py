@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 
 from sweeper.statistics.resampling import Floats, resamples_of
 
@@ -71,6 +72,20 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
     return PairedEffect(
         len(values_n), mean, spread, low, high, level, _p_value(t_M, weights_M, mean / error)
     )
+
+
+def sign_p_value(differences: Sequence[float]) -> float:
+    """Two-sided p-value of the sign test: that both signs are equally likely.
+
+    For differences of which only the side counts, such as that of a run which diverged; zeros
+    say nothing and are left out (Conover 1999, "Practical Nonparametric Statistics", section 3.4).
+    """
+    num_above = sum(difference > 0 for difference in differences)
+    num_below = sum(difference < 0 for difference in differences)
+    num_signed = num_above + num_below
+    if not num_signed:
+        return 1.0
+    return float(binomtest(num_above, num_signed).pvalue)
 
 
 def _studentized(values_n: Floats) -> tuple[Floats, Floats]:

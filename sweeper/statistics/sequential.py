@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from sweeper.statistics.paired import LEAST_PAIRS, PairedEffect, paired_effect
 
@@ -25,7 +26,7 @@ class Looks:
     alpha: float = 0.05
 
     def __post_init__(self) -> None:
-        rises = all(a < b for a, b in zip(self.pairs, self.pairs[1:], strict=False))
+        rises = all(a < b for a, b in pairwise(self.pairs))
         if not self.pairs or self.pairs[0] < LEAST_PAIRS or not rises:
             raise ValueError(
                 f"looks at {self.pairs} pairs (allowed: rising numbers from {LEAST_PAIRS} on)"

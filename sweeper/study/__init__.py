@@ -32,6 +32,7 @@ from sweeper.study.sections import (
 )
 from sweeper.study.space import Choice, Dimension, Range
 from sweeper.study.spec import StudySpec, identity, spec_from_plain, spec_to_plain
+from sweeper.study.verify import VerifySpec
 
 __all__ = [
     "INTEGER_HYPERPARAMETERS",
@@ -54,6 +55,7 @@ __all__ = [
     "SearchSpec",
     "SpikeRule",
     "StudySpec",
+    "VerifySpec",
     "WorkersSpec",
     "experiment_key",
     "identity",

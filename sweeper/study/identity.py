@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 
-_TOP_LEVEL_OUTSIDE = frozenset({"workers", "storage", "output"})
+_TOP_LEVEL_OUTSIDE = frozenset({"verify", "workers", "storage", "output"})
 _ENGINE_OUTSIDE = frozenset({"grace"})
 _BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock"})
 
@@ -14,8 +14,8 @@ _BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock"})
 def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     """A study's plain form without what may change while the study stays the same.
 
-    Left out are how long it may go on (trials, tokens, time), who works on it, how long a command
-    may take to leave, and where its results lie.
+    Left out are how long it may go on (trials, tokens, time), what is done after the search, who
+    works on it, how long a command may take to leave, and where its results lie.
     """
     identity = {key: part for key, part in plain.items() if key not in _TOP_LEVEL_OUTSIDE}
     budget = identity.get("budget")

@@ -34,6 +34,7 @@ from sweeper.study.sections import (
     WorkersSpec,
 )
 from sweeper.study.space import Dimension, SearchSpace, dimension_to_plain
+from sweeper.study.verify import VerifySpec
 
 _LONGEST_FOLDER_NAME = 60
 _STORAGE_URL = r"default|[A-Za-z][A-Za-z0-9+.-]*://\S.*"
@@ -86,6 +87,11 @@ class StudySpec(Section):
     prune: PruneSpec = Field(PruneSpec(), description="The rules that end a trial early.")
     hypotheses: Annotated[tuple[Hypothesis, ...], Field(strict=False)] = Field(
         (), description="Named changes to the baseline that are tried before the search."
+    )
+    verify: VerifySpec | None = Field(
+        None,
+        description="After the search: baseline, hypotheses and best recipe on seeds of their "
+        "own; null: no verdicts.",
     )
     workers: WorkersSpec = Field(WorkersSpec(), description="Who trains the trials.")
     storage: Annotated[

@@ -11,6 +11,7 @@ from sweeper.reports.figures.comparison import figure_best_against_baseline
 from sweeper.reports.figures.scatter import figure_learning_rate_batch
 from sweeper.reports.figures.throughput import figure_throughput
 from sweeper.reports.figures.val_loss import figure_val_loss
+from sweeper.reports.figures.verdicts import figure_verdicts
 from sweeper.search.results import StudyResults
 
 __all__ = [
@@ -20,11 +21,13 @@ __all__ = [
     "draw_learning_rate_batch",
     "draw_throughput",
     "draw_val_loss",
+    "draw_verdicts",
     "figure_best_against_baseline",
     "figure_importance",
     "figure_learning_rate_batch",
     "figure_throughput",
     "figure_val_loss",
+    "figure_verdicts",
 ]
 
 
@@ -53,10 +56,16 @@ def draw_throughput(results: StudyResults, path: Path) -> Path:
     return save(figure_throughput, results, path)
 
 
+def draw_verdicts(results: StudyResults, path: Path) -> Path:
+    """Every comparison on other seeds: differences, mean and interval."""
+    return save(figure_verdicts, results, path)
+
+
 FIGURES: dict[str, Callable[[StudyResults, Path], Path]] = {
     "val_loss": draw_val_loss,
     "best_against_baseline": draw_best_against_baseline,
     "learning_rate_batch": draw_learning_rate_batch,
     "importance": draw_importance,
     "throughput": draw_throughput,
+    "verdicts": draw_verdicts,
 }

@@ -1,0 +1,142 @@
+"""What other seeds say, in words: a row for each comparison, and how it was judged."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sweeper.reports import words
+from sweeper.search.results import StudyResults
+from sweeper.search.verdicts import Comparison, Verdict, Verification
+from sweeper.search.verification import BEST
+
+
+@dataclass(frozen=True)
+class VerdictRow:
+    """One comparison with the baseline, as plain words."""
+
+    name: str
+    expectation: str
+    seeds: str
+    effect: str
+    interval: str
+    p_value: str
+    verdict: str
+
+
+def verdict_rows(verification: Verification | None) -> list[VerdictRow]:
+    """All comparisons in the order of the plan."""
+    return [] if verification is None else [_row(c) for c in verification.comparisons]
+
+
+def _row(comparison: Comparison) -> VerdictRow:
+    effect, arm = comparison.effect, comparison.arm
+    name = f"the best recipe (trial {arm.trial})" if arm.name == BEST else words.clean(arm.name, 80)
+    diverged = f", diverged on {comparison.num_diverged}" if comparison.num_diverged else ""
+    return VerdictRow(
+        name=name,
+        expectation=f"val_loss {arm.expects} baseline",
+        seeds=f"{len(comparison.differences)}{diverged}",
+        effect=words.ABSENT if effect is None else words.nats_change(effect.mean),
+        interval=words.ABSENT
+        if effect is None
+        else f"{words.nats_change(effect.low)} to {words.nats_change(effect.high)}",
+        p_value=_p_words(comparison.p_value),
+        verdict=comparison.verdict.value,
+    )
+
+
+def _p_words(p_value: float | None) -> str:
+    if p_value is None:
+        return words.ABSENT
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
+def verdict_sentences(results: StudyResults) -> str:
+    """What the verdicts come to, and by which rule; empty where nothing was verified."""
+    verification = results.verification
+    if verification is None:
+        return ""
+    said = [_winner(verification), _noise(verification), _rule(verification), _left(results)]
+    return " ".join(filter(None, said))
+
+
+def _winner(verification: Verification) -> str:
+    """The best recipe on seeds on which it was not picked, beside what it was picked for."""
+    best = next((c for c in verification.comparisons if c.arm.name == BEST), None)
+    if best is None or best.effect is None:
+        return ""
+    effect = best.effect
+    text = (
+        f"On {words.plural(effect.num_pairs, 'seed')} that no trial had, the best recipe ends "
+        f"{words.nats(abs(effect.mean))} nats {'below' if effect.mean < 0 else 'above'} the "
+        f"baseline ({_percent(effect.level)} interval {words.nats_change(effect.low)} to "
+        f"{words.nats_change(effect.high)})."
+    )
+    curse = _curse(verification, best)
+    if curse is None:
+        return text
+    return (
+        f"{text} Its trial in the search had ended {words.nats(abs(curse))} nats "
+        f"{'lower' if curse > 0 else 'higher'} than it does on these seeds"
+        f"{': so much of its lead was luck' if curse > 0 else ''}."
+    )
+
+
+def _curse(verification: Verification, best: Comparison) -> float | None:
+    """How far the mean on fresh seeds lies above the loss for which the trial was picked."""
+    picked = best.arm.searched_val_loss
+    baseline = verification.baseline_losses[: len(best.differences)]
+    if picked is None or best.effect is None or not all(map(math.isfinite, baseline)):
+        return None
+    return best.effect.mean + math.fsum(baseline) / len(baseline) - picked
+
+
+def _noise(verification: Verification) -> str:
+    noise = verification.noise
+    if noise is None:
+        return ""
+    return (
+        f"The noise floor: over {words.plural(noise.num_pairs, 'seed')} the baseline itself "
+        f"ends at {words.nats(noise.mean)} nats with a standard deviation of "
+        f"{words.nats(noise.spread)}."
+    )
+
+
+def _rule(verification: Verification) -> str:
+    plan = verification.plan
+    looks = " and ".join(map(str, plan.pairs))
+    return (
+        "How it was judged: each recipe was trained beside the baseline to its whole budget, on "
+        "the same seed for both, so with the same initial adapter and the same order of the "
+        "data. The unit of replication is the seed. The interval is the studentized bootstrap "
+        f"of the paired differences; the plan was made before the first of these seeds, to look "
+        f"at {looks} seeds and to end where that decides. A p-value counts all looks "
+        f"(Bonferroni) and all comparisons (Holm); a difference is called one up to "
+        f"{plan.alpha:g}. It assumes that seeds are independent draws, and speaks of this "
+        "corpus, this split and this budget alone."
+    )
+
+
+def _left(results: StudyResults) -> str:
+    """What is not covered: looks that are not done, a best trial found since."""
+    verification = results.verification
+    assert verification is not None, "only then is anything said"
+    said = []
+    if verification.next_look is not None:
+        undecided = sum(c.verdict is Verdict.UNDECIDED for c in verification.comparisons)
+        said.append(
+            f"{words.plural(undecided, 'comparison')} not decided yet: go on with sweeper run, "
+            "or with a larger budget."
+        )
+    planned = {arm.trial for arm in verification.plan.arms}
+    best = results.best
+    if best is not None and not best.is_baseline and best.number not in planned:
+        said.append(
+            f"Trial {best.number} was found after the plan was made, and is not among them."
+        )
+    return " ".join(said)
+
+
+def _percent(level: float) -> str:
+    return f"{100 * level:g} %"

@@ -1,0 +1,157 @@
+"""Other seeds for what a search has found: the plan, and the studies that carry it out.
+
+A plan is made once, when the search is over, and kept: which recipes are compared with the
+baseline, on which seeds, and when they are looked at. Each look is a study of its own, a list of
+recipes without any pruning, in a folder of this study's; so it runs, resumes and is recorded as
+every other study is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import StorageError
+from sweeper.files import write_durably
+from sweeper.search.space import as_plain
+from sweeper.statistics import Looks
+from sweeper.study import Hyperparameters, StudySpec, spec_from_plain, spec_to_plain, with_changes
+
+BASELINE = "baseline"
+BEST = "best"
+FOLDER = "verify"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A recipe that is compared with the baseline.
+
+    Attributes:
+        name: The hypothesis's name, or `best`.
+        hyperparameters: Its recipe; each seed of the plan replaces the recipe's.
+        expects: `<` or `>`, the side of the baseline's loss on which it is expected.
+        trial: Number of the search's trial with this recipe.
+        searched_val_loss: What that trial ended at, in nats; None where it did not complete.
+    """
+
+    name: str
+    hyperparameters: dict[str, Any]
+    expects: str
+    trial: int
+    searched_val_loss: float | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is compared, on which seeds, and when it is looked at.
+
+    Attributes:
+        pairs: Seeds at each look.
+        alpha: Chance of any wrong verdict.
+        seeds: As many as the last look needs; no trial of the search had any of them.
+        arms: What is compared with the baseline.
+    """
+
+    pairs: tuple[int, ...]
+    alpha: float
+    seeds: tuple[int, ...]
+    arms: tuple[Arm, ...]
+
+    @property
+    def looks(self) -> Looks:
+        """The plan as the statistics need it."""
+        return Looks(self.pairs, self.alpha)
+
+    def seeds_of(self, look: int) -> tuple[int, ...]:
+        """The seeds that a look adds to those before it."""
+        first = self.pairs[look - 1] if look else 0
+        return self.seeds[first : self.pairs[look]]
+
+
+def read_plan(spec: StudySpec) -> Plan | None:
+    """The plan that was begun; None where there is none.
+
+    Raises:
+        StorageError: It is damaged.
+    """
+    path = verification_folder(spec) / "plan.json"
+    if not path.is_file():
+        return None
+    try:
+        plain = json.loads(path.read_bytes())
+        arms = tuple(Arm(**arm) for arm in plain["arms"])
+        return Plan(tuple(plain["pairs"]), plain["alpha"], tuple(plain["seeds"]), arms)
+    except (ValueError, KeyError, TypeError) as error:
+        raise StorageError(
+            f"{path.name} in {spec.output_folder.name}/{FOLDER} is damaged. Remove the folder to "
+            "verify again"
+        ) from error
+
+
+def keep_plan(spec: StudySpec, plan: Plan) -> None:
+    """Write a plan down, for good."""
+    folder = verification_folder(spec)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_durably(folder / "plan.json", json.dumps(asdict(plan), indent=2).encode())
+
+
+def verification_folder(spec: StudySpec) -> Path:
+    """Where a study's plan and its looks lie."""
+    return spec.output_folder / FOLDER
+
+
+def look_study(spec: StudySpec, plan: Plan, look: int, names: Sequence[str]) -> StudySpec:
+    """The study of a look: for each of its seeds the baseline and then some arms.
+
+    Args:
+        spec: The study that is verified.
+        plan: Its plan.
+        look: Number of the look, from 0.
+        names: Of the arms that are not decided before it.
+    """
+    baseline, *others = look_recipes(spec, plan, look, names)
+    first, last = (plan.pairs[look - 1] if look else 0) + 1, plan.pairs[look]
+    recipe = dict(as_plain(baseline[2]))
+    plain = spec_to_plain(spec) | {
+        "name": f"{spec.folder_name}.seeds-{first}-{last}",
+        "baseline": {"hyperparameters": recipe, "recorded": None},
+        "space": {},
+        "search": {"sampler": "list"},
+        "trials": [_changes(recipe, dict(as_plain(other))) for _, _, other in others],
+        "prune": {"spike": "off", "plateau": "off", "peers": "off"},
+        "hypotheses": [],
+        "verify": None,
+        "budget": {
+            "trials": 1 + len(others),
+            "tokens_per_trial": spec.budget.tokens_per_trial,
+        },
+        "output": os.path.relpath(verification_folder(spec), spec.folder),
+    }
+    return spec_from_plain(plain, spec.path)
+
+
+def look_recipes(
+    spec: StudySpec, plan: Plan, look: int, names: Sequence[str]
+) -> list[tuple[str, int, Hyperparameters]]:
+    """Arm, seed and recipe of every trial of a look, in the order of its numbers.
+
+    A seed's trials stand beside each other, so that whatever slows the machine meets all arms.
+    """
+    recipes = {BASELINE: spec.baseline_hyperparameters} | {
+        arm.name: Hyperparameters.model_validate(arm.hyperparameters)
+        for arm in plan.arms
+        if arm.name in names
+    }
+    return [
+        (name, seed, with_changes(recipe, {"seed": seed}))
+        for seed in plan.seeds_of(look)
+        for name, recipe in recipes.items()
+    ]
+
+
+def _changes(start: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in other.items() if value != start[name]}
