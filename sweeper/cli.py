@@ -114,8 +114,7 @@ def run(
     console = _progress()
     with StudyView(console) as view:
         outcome = run_study(spec, observe=view.observe, tell=view.tell)
-    if spec.verify is not None and outcome.signal is None and not outcome.wall_clock_spent:
-        with StudyView(console) as view:
+        if outcome.signal is None and not outcome.wall_clock_spent:
             verified = verify_study(spec, observe=view.observe, tell=view.tell)
             outcome = verified or outcome
     if outcome.signal is not None:

@@ -71,7 +71,7 @@ class StudyView(_View):
 
     def observe(self, snapshot: Snapshot) -> None:
         """Show how the study stands."""
-        if self._first is None:
+        if self._first is None or self._first.part != snapshot.part:
             self._first = snapshot
             self._began = self._clock()
         if self._live:
@@ -86,10 +86,16 @@ class StudyView(_View):
         """The whole picture: a bar, best against baseline, and the running trials."""
         elapsed_s = self._clock() - self._began
         parts: list[RenderableType] = [
-            _bar("trials", snapshot.num_ended, snapshot.num_trials, self._eta(snapshot, elapsed_s)),
+            _bar(
+                _trials(snapshot),
+                snapshot.num_ended,
+                snapshot.num_trials,
+                self._eta(snapshot, elapsed_s),
+            ),
             Text.assemble(*_ended(snapshot)),
-            Text(_best(snapshot)),
         ]
+        if best := _best(snapshot):
+            parts.append(Text(best))
         if snapshot.running:
             parts.append(_running(snapshot.running))
         return Group(*parts)
@@ -104,6 +110,10 @@ class StudyView(_View):
         per_trial = (snapshot.tokens - under_way) / snapshot.num_ended
         left = max(per_trial * (snapshot.num_trials - snapshot.num_ended) - under_way, 0)
         return f"about {words.duration(left * elapsed_s / gained)} left"
+
+
+def _trials(snapshot: Snapshot) -> str:
+    return f"{snapshot.part}: trials" if snapshot.part else "trials"
 
 
 def _bar(what: str, done: int, total: int, note: str = "") -> Table:
@@ -163,8 +173,11 @@ def _cells(trial: RunningTrial) -> list[str]:
 
 def _line(snapshot: Snapshot) -> str:
     best = _best(snapshot) if snapshot.best_val_loss is not None else ""
-    parts = [f"{snapshot.num_ended}/{snapshot.num_trials} trials", best]
-    return "  ".join(filter(None, parts)) if snapshot.num_ended else "training the first trials"
+    before = f"{snapshot.part}: " if snapshot.part else ""
+    if not snapshot.num_ended:
+        return f"{before}training the first trials"
+    counted = f"{before}{snapshot.num_ended}/{snapshot.num_trials} trials"
+    return "  ".join(filter(None, [counted, best]))
 
 
 class RunView(_View):

@@ -19,7 +19,9 @@ from sweeper.reports import words
 from sweeper.reports.conclusions import conclude, endings, tokens_spent
 from sweeper.reports.rows import TrialRow, trial_rows
 from sweeper.reports.tables import STATE_COLOURS, trials_table
+from sweeper.reports.verdicts import verdict_rows, verification_words
 from sweeper.search.results import StudyResults, TrialResult
+from sweeper.search.verdicts import Verification
 
 _MOST_ROWS = 24
 SURENESS = "One seed per recipe: a small difference may be chance."
@@ -33,7 +35,9 @@ def summary(results: StudyResults, made: Sequence[Path] = ()) -> RenderableType:
         made: Files to name, as they should be shown.
     """
     parts: list[RenderableType] = [Text(conclude(results), style="bold")]
-    if any(trial.completed and not trial.is_baseline for trial in results.trials):
+    if results.verification is not None:
+        parts += [_verdicts(results.verification), Text(verification_words(results.verification))]
+    elif any(trial.completed and not trial.is_baseline for trial in results.trials):
         parts.append(Text(SURENESS, style="dim"))
     if results.trials:
         parts.append(_FittedTable(results))
@@ -41,6 +45,19 @@ def summary(results: StudyResults, made: Sequence[Path] = ()) -> RenderableType:
         parts.append(Text("Made:"))
         parts += [Text(f"  {words.clean(path)}", no_wrap=True, overflow="fold") for path in made]
     return Group(*parts)
+
+
+def _verdicts(verification: Verification) -> Table:
+    """What other seeds say of each comparison."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("on other seeds", overflow="fold", min_width=12)
+    for heading in ("seeds", "Δ val loss", "interval", "p"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("verdict", overflow="fold", min_width=12)
+    for row in verdict_rows(verification):
+        cells = (row.name, row.seeds, row.effect, row.interval, row.p_value, row.verdict)
+        table.add_row(*map(Text, cells))
+    return table
 
 
 @dataclass(frozen=True)
@@ -61,6 +78,8 @@ def status(results: StudyResults) -> RenderableType:
         _spent(results),
         Text(conclude(results)),
     ]
+    if results.verification is not None:
+        parts.append(Text(verification_words(results.verification)))
     running = [trial for trial in results.trials if trial.state == "running"]
     if running:
         parts.append(_running_table(results, running))

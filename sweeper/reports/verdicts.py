@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+from statistics import fmean
 
 from sweeper.reports import words
 from sweeper.search.results import StudyResults
 from sweeper.search.verdicts import Comparison, Verdict, Verification
-from sweeper.search.verification import BEST
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,13 @@ def verdict_rows(verification: Verification | None) -> list[VerdictRow]:
 
 def _row(comparison: Comparison) -> VerdictRow:
     effect, arm = comparison.effect, comparison.arm
-    name = f"the best recipe (trial {arm.trial})" if arm.name == BEST else words.clean(arm.name, 80)
     diverged = f", diverged on {comparison.num_diverged}" if comparison.num_diverged else ""
     return VerdictRow(
-        name=name,
+        name=f"the best recipe (trial {arm.trial})"
+        if arm.hypothesis is None
+        else words.clean(arm.hypothesis, 80),
         expectation=f"val_loss {arm.expects} baseline",
-        seeds=f"{len(comparison.differences)}{diverged}",
+        seeds=f"{len(comparison.pairs)}{diverged}",
         effect=words.ABSENT if effect is None else words.nats_change(effect.mean),
         interval=words.ABSENT
         if effect is None
@@ -57,13 +59,31 @@ def verdict_sentences(results: StudyResults) -> str:
     verification = results.verification
     if verification is None:
         return ""
-    said = [_winner(verification), _noise(verification), _rule(verification), _left(results)]
+    said = [
+        _winner(results, verification),
+        _noise(verification),
+        _rule(verification),
+        _left(results),
+    ]
     return " ".join(filter(None, said))
 
 
-def _winner(verification: Verification) -> str:
+def verification_words(verification: Verification) -> str:
+    """How far it is, in a line."""
+    verdicts = Counter(c.verdict for c in verification.comparisons)
+    counted = ", ".join(f"{verdicts[v]} {v.value}" for v in Verdict if verdicts[v])
+    look = verification.next_look
+    if look is None:
+        return f"Other seeds: {counted or 'nothing to compare'}"
+    return (
+        f"Other seeds: look {look.number + 1} of {len(verification.plan.pairs)}, "
+        f"{look.num_ended} of {words.plural(look.num_trials, 'trial')} ended; {counted}"
+    )
+
+
+def _winner(results: StudyResults, verification: Verification) -> str:
     """The best recipe on seeds on which it was not picked, beside what it was picked for."""
-    best = next((c for c in verification.comparisons if c.arm.name == BEST), None)
+    best = next((c for c in verification.comparisons if c.arm.hypothesis is None), None)
     if best is None or best.effect is None:
         return ""
     effect = best.effect
@@ -73,7 +93,7 @@ def _winner(verification: Verification) -> str:
         f"baseline ({_percent(effect.level)} interval {words.nats_change(effect.low)} to "
         f"{words.nats_change(effect.high)})."
     )
-    curse = _curse(verification, best)
+    curse = _curse(results, best)
     if curse is None:
         return text
     return (
@@ -83,13 +103,13 @@ def _winner(verification: Verification) -> str:
     )
 
 
-def _curse(verification: Verification, best: Comparison) -> float | None:
+def _curse(results: StudyResults, best: Comparison) -> float | None:
     """How far the mean on fresh seeds lies above the loss for which the trial was picked."""
-    picked = best.arm.searched_val_loss
-    baseline = verification.baseline_losses[: len(best.differences)]
-    if picked is None or best.effect is None or not all(map(math.isfinite, baseline)):
+    picked = next((t.val_loss for t in results.trials if t.number == best.arm.trial), None)
+    fresh = [own for own, _ in best.pairs]
+    if picked is None or not all(map(math.isfinite, fresh)):
         return None
-    return best.effect.mean + math.fsum(baseline) / len(baseline) - picked
+    return fmean(fresh) - picked
 
 
 def _noise(verification: Verification) -> str:
@@ -97,7 +117,7 @@ def _noise(verification: Verification) -> str:
     if noise is None:
         return ""
     return (
-        f"The noise floor: over {words.plural(noise.num_pairs, 'seed')} the baseline itself "
+        f"The noise floor: over {words.plural(noise.num_seeds, 'seed')} the baseline itself "
         f"ends at {words.nats(noise.mean)} nats with a standard deviation of "
         f"{words.nats(noise.spread)}."
     )

@@ -7,14 +7,16 @@ from itertools import count, islice
 from sweeper.errors import StudyChangedError
 from sweeper.search.results import StudyResults
 from sweeper.search.space import as_plain
-from sweeper.search.verification import BEST, FOLDER, Arm, Plan, keep_plan, read_plan
+from sweeper.search.verification import FOLDER, Arm, Plan, keep_plan, read_plan
+from sweeper.study import VerifySpec
 
 
-def begin_plan(results: StudyResults) -> Plan:
+def begin_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     """The study's plan, as it was made before or made now.
 
     Args:
         results: Of a study whose search is over and whose baseline has completed.
+        wanted: What its study file asks for.
 
     Raises:
         StudyChangedError: The study file asks for another plan than the one that was begun.
@@ -22,28 +24,25 @@ def begin_plan(results: StudyResults) -> Plan:
     spec = results.spec
     kept = read_plan(spec)
     if kept is None:
-        plan = _new_plan(results)
+        plan = _new_plan(results, wanted)
         keep_plan(spec, plan)
         return plan
-    assert spec.verify is not None, "only then is anything verified"
-    if (kept.pairs, kept.alpha) != (spec.verify.pairs, spec.verify.alpha):
+    if (kept.pairs, kept.alpha) != (wanted.pairs, wanted.alpha):
         raise StudyChangedError(
             f"{spec.path.name}: verify has changed (pairs {list(kept.pairs)} -> "
-            f"{list(spec.verify.pairs)}, alpha {kept.alpha:g} -> {spec.verify.alpha:g}). A plan "
+            f"{list(wanted.pairs)}, alpha {kept.alpha:g} -> {wanted.alpha:g}). A plan "
             "that is changed once losses are known does not hold its error rate. Change it back, "
             f"or remove the folder {spec.output_folder.name}/{FOLDER} to begin with other seeds"
         )
     return kept
 
 
-def _new_plan(results: StudyResults) -> Plan:
-    spec = results.spec
-    assert spec.verify is not None, "only then is anything verified"
+def _new_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     used = {trial.hyperparameters.get("seed") for trial in results.trials}
-    free = (seed for seed in count(spec.seed + 1) if seed not in used)
-    arms = [*_hypotheses(results), *(_best(results) if spec.verify.best else [])]
-    seeds = tuple(islice(free, spec.verify.pairs[-1]))
-    return Plan(spec.verify.pairs, spec.verify.alpha, seeds, tuple(arms))
+    free = (seed for seed in count(results.spec.seed + 1) if seed not in used)
+    arms = [*_hypotheses(results), *(_best(results) if wanted.best else [])]
+    seeds = tuple(islice(free, wanted.pairs[-1]))
+    return Plan(wanted.pairs, wanted.alpha, seeds, tuple(arms))
 
 
 def _hypotheses(results: StudyResults) -> list[Arm]:
@@ -56,8 +55,7 @@ def _hypotheses(results: StudyResults) -> list[Arm]:
             continue
         recipe = results.spec.hyperparameters_with(hypothesis.change)
         expects = "<" if expectation is None else expectation.operator
-        loss = trial.val_loss if trial.completed else None
-        arms.append(Arm(hypothesis.name, dict(as_plain(recipe)), expects, trial.number, loss))
+        arms.append(Arm(hypothesis.name, dict(as_plain(recipe)), expects, trial.number))
     return arms
 
 
@@ -66,4 +64,4 @@ def _best(results: StudyResults) -> list[Arm]:
     best = results.best
     if best is None or best.is_baseline or best.hypothesis is not None:
         return []
-    return [Arm(BEST, dict(best.hyperparameters), "<", best.number, best.val_loss)]
+    return [Arm(None, dict(best.hyperparameters), "<", best.number)]

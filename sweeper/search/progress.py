@@ -24,7 +24,7 @@ class RunningTrial:
 
     Attributes:
         number: Its number.
-        label: `baseline`, a hypothesis's name, or empty.
+        label: `baseline`, a hypothesis's name, what it is on other seeds, or empty.
         point: Its newest point; None before the first.
         total_steps: Steps of its whole run.
         total_tokens: Tokens of its whole run.
@@ -56,6 +56,7 @@ class Snapshot:
         best_number: Completed trial of lowest loss, the baseline included.
         best_val_loss: Its validation loss, in nats.
         baseline_val_loss: The baseline's, once it has one.
+        part: What the trials are for, where it is not the search.
     """
 
     num_trials: int
@@ -65,6 +66,7 @@ class Snapshot:
     best_number: int | None = None
     best_val_loss: float | None = None
     baseline_val_loss: float | None = None
+    part: str = ""
 
     @property
     def num_ended(self) -> int:

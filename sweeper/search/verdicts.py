@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from statistics import fmean, stdev
 
-from sweeper.curves import StopReason
-from sweeper.search import attributes as attrs
-from sweeper.search.progress import stop_reason_of
-from sweeper.search.storage import has_begun
-from sweeper.search.store import StudyStore
-from sweeper.search.verification import BASELINE, Arm, Plan, look_recipes, look_study, read_plan
-from sweeper.statistics import LEAST_PAIRS, PairedEffect, holm, paired_effect, sign_p_value
+from sweeper.search.looks import Look, LossOf, read_look
+from sweeper.search.verification import BASELINE, Arm, Plan, read_plan
+from sweeper.statistics import LEAST_PAIRS, PairedEffect, effect_at_look, holm, sign_p_value
 from sweeper.study import StudySpec
-
-Losses = Mapping[str, Mapping[int, float]]  # by arm, then by seed; inf for a run that diverged
 
 
 class Verdict(StrEnum):
@@ -34,22 +30,45 @@ class Comparison:
 
     Attributes:
         arm: What is compared.
-        differences: Loss of the arm less the baseline's for every seed with both, in nats;
-            infinite where one of them diverged.
-        num_diverged: Seeds on which the arm diverged.
-        effect: The mean difference as of the newest look; None before the first, and where any
-            difference is infinite.
+        pairs: Loss of the arm and of the baseline, in nats, for every seed with both as of the
+            newest look; infinite for a run that diverged.
+        effect: The mean difference as of the newest look, its p-value and interval over all
+            looks; None before the first, and where any difference is infinite.
         p_value: As of the newest look, over all looks and all comparisons of the plan; None
-            before the first.
+            where nothing could be tested.
         verdict: What it came to.
     """
 
     arm: Arm
-    differences: tuple[float, ...]
-    num_diverged: int
-    effect: PairedEffect | None
-    p_value: float | None
-    verdict: Verdict
+    pairs: tuple[tuple[float, float], ...] = ()
+    effect: PairedEffect | None = None
+    p_value: float | None = None
+    verdict: Verdict = Verdict.UNDECIDED
+
+    @property
+    def differences(self) -> tuple[float, ...]:
+        """Loss of the arm less the baseline's, in nats; 0 where both diverged."""
+        return tuple(own - base if own != base else 0.0 for own, base in self.pairs)
+
+    @property
+    def num_diverged(self) -> int:
+        """Seeds on which the arm diverged."""
+        return sum(math.isinf(own) for own, _ in self.pairs)
+
+
+@dataclass(frozen=True)
+class SeedNoise:
+    """How far runs of one recipe lie apart by their seeds alone.
+
+    Attributes:
+        num_seeds: Runs that it rests on.
+        mean: Of their final losses, in nats.
+        spread: Their standard deviation, in nats.
+    """
+
+    num_seeds: int
+    mean: float
+    spread: float
 
 
 @dataclass(frozen=True)
@@ -58,28 +77,46 @@ class Verification:
 
     Attributes:
         plan: What was planned.
-        baseline_losses: The baseline's final losses, by seed.
-        noise: Mean and interval of the baseline's own loss over seeds; None with too few.
+        looks: Those that were begun or are next, in their order; only the last may not be over.
         comparisons: In the order of the plan's arms.
-        next_look: Number of the look that is not finished, with the arms that it is for; None
-            where nothing is left to do.
-        tokens: Tokens that were spent on it.
-        seconds: Training seconds that were spent on it.
     """
 
     plan: Plan
-    baseline_losses: tuple[float, ...]
-    noise: PairedEffect | None
+    looks: tuple[Look, ...]
     comparisons: tuple[Comparison, ...]
-    next_look: tuple[int, tuple[str, ...]] | None
-    tokens: int
-    seconds: float
 
+    @property
+    def next_look(self) -> Look | None:
+        """The look that is not over; None where nothing is left to do."""
+        return next((look for look in self.looks if not look.is_over), None)
 
-@dataclass
-class _Spent:
-    tokens: int = 0
-    seconds: float = 0.0
+    @property
+    def finished_looks(self) -> tuple[Look, ...]:
+        """Those that are over."""
+        return tuple(look for look in self.looks if look.is_over)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that were spent on it."""
+        return sum(look.tokens for look in self.looks)
+
+    @property
+    def training_s(self) -> float:
+        """Training seconds that were spent on it."""
+        return math.fsum(look.training_s for look in self.looks)
+
+    @property
+    def noise(self) -> SeedNoise | None:
+        """Of the baseline; None with fewer than five seeds on which it stayed finite."""
+        losses = [
+            loss
+            for look in self.looks
+            for (key, _), loss in look.losses.items()
+            if key == BASELINE and math.isfinite(loss)
+        ]
+        if len(losses) < LEAST_PAIRS:
+            return None
+        return SeedNoise(len(losses), fmean(losses), stdev(losses))
 
 
 def load_verification(spec: StudySpec) -> Verification | None:
@@ -91,62 +128,28 @@ def load_verification(spec: StudySpec) -> Verification | None:
     plan = read_plan(spec)
     if plan is None:
         return None
-    losses: dict[str, dict[int, float]] = {BASELINE: {}, **{arm.name: {} for arm in plan.arms}}
-    spent = _Spent()
-    comparisons = _undecided(plan)
-    next_look = None
-    for look in range(len(plan.pairs)):
-        names = tuple(c.arm.name for c in comparisons if c.verdict is Verdict.UNDECIDED)
-        if not names:
+    looks: list[Look] = []
+    comparisons = [Comparison(arm) for arm in plan.arms]
+    for number in range(len(plan.pairs)):
+        keys = [c.arm.key for c in comparisons if c.verdict is Verdict.UNDECIDED]
+        if not keys:
             break
-        if not _read_look(spec, plan, look, names, losses, spent):
-            next_look = look, names
+        looks.append(read_look(spec, plan, number, keys))
+        if not looks[-1].is_over:
             break
-        comparisons = _judged(plan, look, losses, comparisons)
-    baseline = tuple(losses[BASELINE].values())
-    finite = [loss for loss in baseline if math.isfinite(loss)]
-    noise = paired_effect(finite, level=0.95) if len(finite) >= LEAST_PAIRS else None
-    return Verification(
-        plan, baseline, noise, tuple(comparisons), next_look, spent.tokens, spent.seconds
-    )
-
-
-def _undecided(plan: Plan) -> list[Comparison]:
-    return [Comparison(arm, (), 0, None, None, Verdict.UNDECIDED) for arm in plan.arms]
-
-
-def _read_look(
-    spec: StudySpec,
-    plan: Plan,
-    look: int,
-    names: Sequence[str],
-    losses: dict[str, dict[int, float]],
-    spent: _Spent,
-) -> bool:
-    """Add a look's final losses; whether all its trials have ended."""
-    study = look_study(spec, plan, look, names)
-    if not has_begun(study):
-        return False
-    trials = StudyStore(study, create=False).trials()
-    recipes = look_recipes(spec, plan, look, names)
-    for trial, (name, seed, _) in zip(trials, recipes, strict=False):
-        if not trial.state.is_finished():
-            continue
-        values = trial.user_attrs
-        spent.tokens += values.get(attrs.TOKENS, 0)
-        spent.seconds += values.get(attrs.SECONDS, 0.0)
-        reason, loss = stop_reason_of(trial), values.get(attrs.VAL_LOSS)
-        if reason is StopReason.NON_FINITE:
-            losses[name][seed] = math.inf
-        elif reason is StopReason.COMPLETED and loss is not None:
-            losses[name][seed] = loss
-    return len(trials) == len(recipes) and all(trial.state.is_finished() for trial in trials)
+        losses = ChainMap(*(dict(look.losses) for look in looks))
+        comparisons = _judged(plan, number, losses, comparisons)
+    return Verification(plan, tuple(looks), tuple(comparisons))
 
 
 def _judged(
-    plan: Plan, look: int, losses: Losses, before: Sequence[Comparison]
+    plan: Plan, look: int, losses: LossOf, before: Sequence[Comparison]
 ) -> list[Comparison]:
-    """All comparisons as of a look: what was decided stays, the others are judged together."""
+    """All comparisons as of a look: what was decided stays, the others are judged together.
+
+    Of one that is undecided the newest look's p-value counts alone. It is never below the least
+    of all looks, for which Bonferroni's inequality and Holm's procedure hold; so they hold here.
+    """
     found = [
         _measured(plan, c.arm, losses) if c.verdict is Verdict.UNDECIDED else c for c in before
     ]
@@ -154,27 +157,25 @@ def _judged(
     adjusted = holm([1.0 if p is None else p for p in raw])
     is_last = look == len(plan.pairs) - 1
     return [
-        _decided(c, p, plan.alpha, is_last) if c.verdict is Verdict.UNDECIDED else c
-        for c, p in zip(found, adjusted, strict=True)
+        _decided(c, None if raw_p is None else p, plan.alpha, is_last)
+        if c.verdict is Verdict.UNDECIDED
+        else c
+        for c, raw_p, p in zip(found, raw, adjusted, strict=True)
     ]
 
 
-def _measured(plan: Plan, arm: Arm, losses: Losses) -> Comparison:
-    pairs = [
-        (losses[arm.name][seed], losses[BASELINE][seed])
+def _measured(plan: Plan, arm: Arm, losses: LossOf) -> Comparison:
+    pairs = tuple(
+        (losses[arm.key, seed], losses[BASELINE, seed])
         for seed in plan.seeds
-        if seed in losses[arm.name] and seed in losses[BASELINE]
-    ]
-    differences = tuple(own - base if own != base else 0.0 for own, base in pairs)
-    effects = plan.looks.effects(differences) if all(map(math.isfinite, differences)) else []
-    return Comparison(
-        arm,
-        differences,
-        sum(math.isinf(own) for own, _ in pairs),
-        effects[-1] if effects else None,
-        None,
-        Verdict.UNDECIDED,
+        if (arm.key, seed) in losses and (BASELINE, seed) in losses
     )
+    found = Comparison(arm, pairs)
+    differences = found.differences
+    if len(differences) < LEAST_PAIRS or not all(map(math.isfinite, differences)):
+        return found
+    effect = effect_at_look(differences, num_looks=len(plan.pairs), alpha=plan.alpha)
+    return replace(found, effect=effect)
 
 
 def _raw_p_value(plan: Plan, comparison: Comparison) -> float | None:
@@ -186,9 +187,11 @@ def _raw_p_value(plan: Plan, comparison: Comparison) -> float | None:
     return min(sign_p_value(comparison.differences) * len(plan.pairs), 1.0)
 
 
-def _decided(comparison: Comparison, p_value: float, alpha: float, is_last: bool) -> Comparison:
+def _decided(
+    comparison: Comparison, p_value: float | None, alpha: float, is_last: bool
+) -> Comparison:
     verdict = Verdict.NOT_DISTINGUISHABLE if is_last else Verdict.UNDECIDED
-    if p_value <= alpha:
+    if p_value is not None and p_value <= alpha:
         side = "<" if _middle(comparison.differences) < 0 else ">"
         is_expected = side == comparison.arm.expects
         verdict = Verdict.SUPPORTED if is_expected else Verdict.REFUTED

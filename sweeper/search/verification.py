@@ -18,11 +18,9 @@ from typing import Any
 from sweeper.errors import StorageError
 from sweeper.files import write_durably
 from sweeper.search.space import as_plain
-from sweeper.statistics import Looks
 from sweeper.study import Hyperparameters, StudySpec, spec_from_plain, spec_to_plain, with_changes
 
-BASELINE = "baseline"
-BEST = "best"
+BASELINE = "baseline"  # stands beside the arms' keys
 FOLDER = "verify"
 
 
@@ -31,18 +29,21 @@ class Arm:
     """A recipe that is compared with the baseline.
 
     Attributes:
-        name: The hypothesis's name, or `best`.
+        hypothesis: The hypothesis's name; None for the best recipe.
         hyperparameters: Its recipe; each seed of the plan replaces the recipe's.
         expects: `<` or `>`, the side of the baseline's loss on which it is expected.
         trial: Number of the search's trial with this recipe.
-        searched_val_loss: What that trial ended at, in nats; None where it did not complete.
     """
 
-    name: str
+    hypothesis: str | None
     hyperparameters: dict[str, Any]
     expects: str
     trial: int
-    searched_val_loss: float | None
+
+    @property
+    def key(self) -> str:
+        """Stands for it among all arms, whatever its hypothesis is called."""
+        return "best" if self.hypothesis is None else f"hypothesis:{self.hypothesis}"
 
 
 @dataclass(frozen=True)
@@ -60,11 +61,6 @@ class Plan:
     alpha: float
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
-
-    @property
-    def looks(self) -> Looks:
-        """The plan as the statistics need it."""
-        return Looks(self.pairs, self.alpha)
 
     def seeds_of(self, look: int) -> tuple[int, ...]:
         """The seeds that a look adds to those before it."""
@@ -104,16 +100,16 @@ def verification_folder(spec: StudySpec) -> Path:
     return spec.output_folder / FOLDER
 
 
-def look_study(spec: StudySpec, plan: Plan, look: int, names: Sequence[str]) -> StudySpec:
+def look_study(spec: StudySpec, plan: Plan, look: int, keys: Sequence[str]) -> StudySpec:
     """The study of a look: for each of its seeds the baseline and then some arms.
 
     Args:
         spec: The study that is verified.
         plan: Its plan.
         look: Number of the look, from 0.
-        names: Of the arms that are not decided before it.
+        keys: Of the arms that are not decided before it.
     """
-    baseline, *others = look_recipes(spec, plan, look, names)
+    baseline, *others = look_recipes(spec, plan, look, keys)
     first, last = (plan.pairs[look - 1] if look else 0) + 1, plan.pairs[look]
     recipe = dict(as_plain(baseline[2]))
     plain = spec_to_plain(spec) | {
@@ -135,21 +131,21 @@ def look_study(spec: StudySpec, plan: Plan, look: int, names: Sequence[str]) -> 
 
 
 def look_recipes(
-    spec: StudySpec, plan: Plan, look: int, names: Sequence[str]
+    spec: StudySpec, plan: Plan, look: int, keys: Sequence[str]
 ) -> list[tuple[str, int, Hyperparameters]]:
-    """Arm, seed and recipe of every trial of a look, in the order of its numbers.
+    """Key of the arm, seed and recipe of every trial of a look, in the order of its numbers.
 
     A seed's trials stand beside each other, so that whatever slows the machine meets all arms.
     """
     recipes = {BASELINE: spec.baseline_hyperparameters} | {
-        arm.name: Hyperparameters.model_validate(arm.hyperparameters)
+        arm.key: Hyperparameters.model_validate(arm.hyperparameters)
         for arm in plan.arms
-        if arm.name in names
+        if arm.key in keys
     }
     return [
-        (name, seed, with_changes(recipe, {"seed": seed}))
+        (key, seed, with_changes(recipe, {"seed": seed}))
         for seed in plan.seeds_of(look)
-        for name, recipe in recipes.items()
+        for key, recipe in recipes.items()
     ]
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from dataclasses import replace
 
 from sweeper.search import attributes as attrs
+from sweeper.search.looks import Look
 from sweeper.search.planning import begin_plan
+from sweeper.search.progress import Snapshot
 from sweeper.search.results import load_results
 from sweeper.search.runner import Observe, RunOutcome, Tell, run_study
-from sweeper.search.storage import has_begun
 from sweeper.search.store import StudyStore
-from sweeper.search.verdicts import load_verification
-from sweeper.search.verification import look_study
+from sweeper.search.verdicts import Verification, load_verification
+from sweeper.search.verification import Plan, look_recipes, look_study
 from sweeper.study import StudySpec
 
 
@@ -34,55 +36,67 @@ def verify_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome
         SweeperError: As `run_study`; `StudyChangedError` also where `verify` asks for another
             plan than the one that was begun.
     """
-    results = load_results(StudyStore(spec, create=False))
-    if spec.verify is None or results.baseline is None or not results.baseline.completed:
+    if spec.verify is None:
         return None
-    plan = begin_plan(results)
-    spent = _spent(spec)
-    outcome, before = None, None
+    results = load_results(StudyStore(spec, create=False))
+    if results.baseline is None or not results.baseline.completed:
+        return None
+    plan = begin_plan(results, spec.verify)
+    outcome, number = None, -1
     while (verification := load_verification(spec)) is not None:
-        next_look = verification.next_look
-        if next_look is None or next_look == before:  # its tokens ended in the middle of it
+        look = verification.next_look
+        if look is None or look.number == number:  # its tokens ended in the middle of it
             break
-        study = _within_budget(spec, look_study(spec, plan, *next_look), spent)
+        number = look.number
+        study = _within_budget(spec, look_study(spec, plan, number, look.keys), verification)
         if study.budget.wall_clock_s == 0:
             return RunOutcome(None, wall_clock_spent=True)
-        tokens = study.budget.tokens
-        if tokens is not None and tokens < study.budget.tokens_per_trial:
+        if study.budget.tokens is not None and study.budget.tokens < spec.budget.tokens_per_trial:
             break
-        outcome = run_study(study, observe=observe, tell=tell)
+        outcome = run_study(study, observe=_named(observe, spec, plan, look), tell=tell)
         if outcome.signal is not None or outcome.wall_clock_spent:
-            return outcome
-        spent = spent.with_more(_spent(study))
-        before = next_look
+            break
     return outcome
 
 
-class _Spent(NamedTuple):
-    """Wall clock and tokens."""
+def _within_budget(spec: StudySpec, study: StudySpec, verification: Verification) -> StudySpec:
+    """A look's study with what search and finished looks have left of the whole budget.
 
-    seconds: float
-    tokens: int
-
-    def with_more(self, more: _Spent) -> _Spent:
-        return _Spent(self.seconds + more.seconds, self.tokens + more.tokens)
-
-
-def _spent(spec: StudySpec) -> _Spent:
-    """What a study has spent so far."""
-    if not has_begun(spec):
-        return _Spent(0.0, 0)
-    store = StudyStore(spec, create=False)
-    tokens = sum(trial.user_attrs.get(attrs.TOKENS, 0) for trial in store.trials())
-    return _Spent(float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0)), tokens)
-
-
-def _within_budget(spec: StudySpec, study: StudySpec, spent: _Spent) -> StudySpec:
-    """A look's study with what is left of the whole study's budget."""
-    whole = spec.budget
+    What the look itself has spent already, its own study counts.
+    """
+    whole, store = spec.budget, StudyStore(spec, create=False)
     left: dict[str, float | int | None] = {"wall_clock_s": None, "tokens": None}
     if whole.wall_clock_s is not None:
-        left["wall_clock_s"] = max(whole.wall_clock_s - spent.seconds, 0.0)
+        searched_s = float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
+        looked_s = math.fsum(look.wall_clock_s for look in verification.finished_looks)
+        left["wall_clock_s"] = max(whole.wall_clock_s - searched_s - looked_s, 0.0)
     if whole.tokens is not None:
-        left["tokens"] = max(whole.tokens - spent.tokens, 0)
+        searched = sum(trial.user_attrs.get(attrs.TOKENS, 0) for trial in store.trials())
+        looked = sum(look.tokens for look in verification.finished_looks)
+        left["tokens"] = max(whole.tokens - searched - looked, 0)
     return study.model_copy(update={"budget": study.budget.model_copy(update=left)})
+
+
+def _named(observe: Observe, spec: StudySpec, plan: Plan, look: Look) -> Observe:
+    """Say of a look's study what it is, and of its trials whose seed they run on.
+
+    Its best trial and its baseline are left out: they are of one seed among several.
+    """
+    recipes = look_recipes(spec, plan, look.number, look.keys)
+    labels = [f"{key.removeprefix('hypothesis:')}, seed {seed}" for key, seed, _ in recipes]
+    part = f"other seeds, look {look.number + 1} of {len(plan.pairs)}"
+
+    def observe_named(snapshot: Snapshot) -> None:
+        running = tuple(replace(t, label=labels[t.number]) for t in snapshot.running)
+        observe(
+            replace(
+                snapshot,
+                part=part,
+                running=running,
+                best_number=None,
+                best_val_loss=None,
+                baseline_val_loss=None,
+            )
+        )
+
+    return observe_named

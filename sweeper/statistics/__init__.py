@@ -2,6 +2,13 @@
 
 from sweeper.statistics.multiplicity import holm
 from sweeper.statistics.paired import LEAST_PAIRS, PairedEffect, paired_effect, sign_p_value
-from sweeper.statistics.sequential import Looks
+from sweeper.statistics.sequential import effect_at_look
 
-__all__ = ["LEAST_PAIRS", "Looks", "PairedEffect", "holm", "paired_effect", "sign_p_value"]
+__all__ = [
+    "LEAST_PAIRS",
+    "PairedEffect",
+    "effect_at_look",
+    "holm",
+    "paired_effect",
+    "sign_p_value",
+]

@@ -16,6 +16,7 @@ from sweeper.statistics.resampling import Floats, resamples_of
 # With fewer, the studentized bootstrap still covers, but by intervals twice as wide as at five.
 LEAST_PAIRS = 5
 _LEAST_SPREAD = 1e-9  # of a resample, relative to that of the sample; below, it is one value
+_ROUNDING = 1e-9  # two t so near are one: equal differences give many resamples of equal t
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
 
     (Efron & Tibshirani 1993, section 12.5, "bootstrap-t"; Hall 1988, Annals of Statistics 16.)
     It assumes that the pairs are independent draws of one distribution, and no form of it. The
-    p-value inverts the interval: it is below `1 - level` exactly where the interval leaves out 0.
+    p-value inverts the interval: it is at most `1 - level` exactly where the interval leaves out
+    0. Only where many differences are equal, so that few resamples differ, it may stay above:
+    it is never below what so few can tell.
 
     Args:
         differences: n finite values, `LEAST_PAIRS` or more.
@@ -60,17 +63,24 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
         raise ValueError(f"{len(values_n)} pairs (allowed: {LEAST_PAIRS} or more)")
     if not np.isfinite(values_n).all():
         raise ValueError("every difference must be finite")
-    mean, spread = float(values_n.mean()), float(values_n.std(ddof=1))
+    unit = float(np.abs(values_n).max()) or 1.0  # squares of tiny differences would vanish
+    scaled_n = values_n / unit
+    mean, spread = float(scaled_n.mean()), float(scaled_n.std(ddof=1))
     if spread <= _LEAST_SPREAD * abs(mean):
         p_value = 1.0 if mean == 0 else 0.5 ** (len(values_n) - 1)
-        return PairedEffect(len(values_n), mean, 0.0, mean, mean, level, p_value)
+        only = mean * unit
+        return PairedEffect(len(values_n), only, 0.0, only, only, level, p_value)
     error = spread / np.sqrt(len(values_n))
-    t_M, weights_M = _studentized(values_n)
+    t_M, weights_M = _studentized(scaled_n)
     tail = (1 - level) / 2
-    low = mean - float(_quantile(t_M, weights_M, 1 - tail)) * error
-    high = mean - float(_quantile(t_M, weights_M, tail)) * error
     return PairedEffect(
-        len(values_n), mean, spread, low, high, level, _p_value(t_M, weights_M, mean / error)
+        num_pairs=len(values_n),
+        mean=mean * unit,
+        spread=spread * unit,
+        low=(mean - _quantile(t_M, weights_M, 1 - tail) * error) * unit,
+        high=(mean - _quantile(t_M, weights_M, tail) * error) * unit,
+        level=level,
+        p_value=_p_value(t_M, weights_M, mean / error),
     )
 
 
@@ -113,7 +123,12 @@ def _quantile(sorted_M: Floats, weights_M: Floats, share: float) -> float:
 
 def _p_value(sorted_M: Floats, weights_M: Floats, t: float) -> float:
     """Twice the smaller tail beyond t; never below the smallest tail that could be seen."""
-    upper = float(weights_M[sorted_M >= t].sum())
-    lower = float(weights_M[sorted_M <= t].sum())
-    least = float(min(weights_M[0], weights_M[-1]))
-    return min(2 * max(min(upper, lower), least), 1.0)
+
+    def upper(of: float) -> float:
+        return float(weights_M[sorted_M >= of - _ROUNDING * (1 + abs(of))].sum())
+
+    def lower(of: float) -> float:
+        return float(weights_M[sorted_M <= of + _ROUNDING * (1 + abs(of))].sum())
+
+    least = min(lower(float(sorted_M[0])), upper(float(sorted_M[-1])))
+    return min(2 * max(min(upper(t), lower(t)), least), 1.0)

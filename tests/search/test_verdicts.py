@@ -16,7 +16,7 @@ from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.planning import begin_plan
 from sweeper.search.results import load_results
-from sweeper.search.runner import run_study
+from sweeper.search.runner import RunOutcome, run_study
 from sweeper.search.store import StudyStore
 from sweeper.search.verdicts import Verdict, Verification, load_verification
 from sweeper.search.verification import BASELINE, look_recipes, look_study, verification_folder
@@ -49,7 +49,8 @@ def searched(folder: Path, **changes: Any) -> StudySpec:
 
 
 def planned(spec: StudySpec) -> Verification:
-    begin_plan(load_results(StudyStore(spec, create=False)))
+    assert spec.verify is not None
+    begin_plan(load_results(StudyStore(spec, create=False)), spec.verify)
     return verification_of(spec)
 
 
@@ -63,14 +64,15 @@ def look(spec: StudySpec, loss_of: LossOf, most: int | None = None) -> Verificat
     """Work through the next look at no cost, or through some of its trials."""
     verification = verification_of(spec)
     assert verification.next_look is not None
-    study = look_study(spec, verification.plan, *verification.next_look)
-    recipes = look_recipes(spec, verification.plan, *verification.next_look)
+    number, keys = verification.next_look.number, verification.next_look.keys
+    study = look_study(spec, verification.plan, number, keys)
+    recipes = look_recipes(spec, verification.plan, number, keys)
     store = StudyStore(study, create=True)
-    for name, seed, recipe in recipes[:most]:
+    for key, seed, recipe in recipes[verification.next_look.num_ended : most]:
         claim = claimed(store)
         assert claim.hyperparameters == recipe
         assert claim.hyperparameters.seed == seed
-        loss = loss_of(name, seed)
+        loss = loss_of(key.removeprefix("hypothesis:"), seed)
         if loss is None:
             ended = result(StopReason.ERROR, None, tokens=0)
         elif math.isinf(loss):
@@ -93,31 +95,31 @@ def noisy(effects: dict[str, float], spread: float = 0.01) -> LossOf:
 
 
 def verdicts(verification: Verification) -> dict[str, Verdict]:
-    return {c.arm.name: c.verdict for c in verification.comparisons}
+    return {c.arm.hypothesis or "best": c.verdict for c in verification.comparisons}
 
 
 def test_plan_has_fresh_seeds_and_what_is_about_the_loss(tmp_path: Path) -> None:
     spec = searched(tmp_path)
     results = load_results(StudyStore(spec, create=False))
-    plan = begin_plan(results)
-    assert [arm.name for arm in plan.arms] == ["smaller blocks", "more rank", "best"]
+    assert spec.verify is not None
+    plan = begin_plan(results, spec.verify)
+    assert [arm.hypothesis for arm in plan.arms] == ["smaller blocks", "more rank", None]
     assert [arm.expects for arm in plan.arms] == ["<", ">", "<"]
     assert results.best is not None
     assert plan.arms[-1].trial == results.best.number
-    assert plan.arms[-1].searched_val_loss == results.best.val_loss
     assert len(set(plan.seeds)) == 8
     assert spec.seed not in plan.seeds
-    assert begin_plan(results) == plan, "made once"
+    assert begin_plan(results, spec.verify) == plan, "made once"
 
 
 def test_a_look_trains_each_seed_by_all_arms_side_by_side(tmp_path: Path) -> None:
     spec = searched(tmp_path)
     plan = planned(spec).plan
-    study = look_study(spec, plan, 1, ["more rank"])
+    study = look_study(spec, plan, 1, ["hypothesis:more rank"])
     assert study.budget.trials == 6
     assert study.prune.spike is None
-    recipes = look_recipes(spec, plan, 1, ["more rank"])
-    assert [name for name, _, _ in recipes] == [BASELINE, "more rank"] * 3
+    recipes = look_recipes(spec, plan, 1, ["hypothesis:more rank"])
+    assert [name for name, _, _ in recipes] == [BASELINE, "hypothesis:more rank"] * 3
     assert [seed for _, seed, _ in recipes] == [s for s in plan.seeds[5:] for _ in range(2)]
     assert study.output_folder.parent == verification_folder(spec)
 
@@ -131,11 +133,12 @@ def test_what_one_look_decides_is_not_trained_again(tmp_path: Path) -> None:
         "more rank": Verdict.REFUTED,
         "best": Verdict.UNDECIDED,
     }
-    assert first.next_look == (1, ("best",))
+    assert first.next_look is not None
+    assert (first.next_look.number, first.next_look.keys) == (1, ("best",))
     second = look(spec, noisy({"best": 0.0}))
     assert verdicts(second)["best"] is Verdict.NOT_DISTINGUISHABLE
     assert second.next_look is None
-    assert [len(c.differences) for c in second.comparisons] == [5, 5, 8]
+    assert [len(c.pairs) for c in second.comparisons] == [5, 5, 8]
     assert second.tokens == (5 * 4 + 3 * 2) * 4_000
     decided = second.comparisons[0]
     assert decided == first.comparisons[0]
@@ -144,7 +147,7 @@ def test_what_one_look_decides_is_not_trained_again(tmp_path: Path) -> None:
     assert decided.p_value is not None
     assert decided.p_value <= 0.05
     assert second.noise is not None
-    assert second.noise.num_pairs == 8
+    assert second.noise.num_seeds == 8
     assert second.noise.spread > 0.1, "the seeds' own part, which pairs take out of the difference"
 
 
@@ -153,7 +156,9 @@ def test_a_look_that_is_not_over_decides_nothing(tmp_path: Path) -> None:
     planned(spec)
     half = look(spec, noisy({"smaller blocks": -0.3}), most=19)
     assert set(verdicts(half).values()) == {Verdict.UNDECIDED}
-    assert half.next_look == (0, ("smaller blocks", "more rank", "best"))
+    assert half.next_look is not None
+    assert (half.next_look.number, half.next_look.num_ended) == (0, 19)
+    assert half.next_look.keys == tuple(arm.key for arm in half.plan.arms)
     assert half.tokens == 19 * 4_000
 
 
@@ -179,10 +184,12 @@ def test_seed_without_a_result_is_no_pair(tmp_path: Path) -> None:
         is_lost = name == "more rank" and seed == seeds[2]
         return None if is_lost else noisy({"more rank": -0.5})(name, seed)
 
-    found = {c.arm.name: c for c in look(spec, loss_of).comparisons}
-    assert len(found["more rank"].differences) == 4
+    found = {c.arm.hypothesis: c for c in look(spec, loss_of).comparisons}
+    assert len(found["more rank"].pairs) == 4
     assert found["more rank"].verdict is Verdict.NOT_DISTINGUISHABLE
     assert found["more rank"].effect is None
+    assert found["more rank"].p_value is None, "nothing was tested"
+    assert found["smaller blocks"].p_value is not None
 
 
 def test_plan_is_not_changed_once_losses_are_known(tmp_path: Path) -> None:
@@ -194,6 +201,90 @@ def test_plan_is_not_changed_once_losses_are_known(tmp_path: Path) -> None:
     path.write_text(json.dumps({"pairs": [5]}))
     with pytest.raises(StorageError, match="damaged"):
         load_verification(spec)
+
+
+def test_hypothesis_may_be_called_as_it_likes(tmp_path: Path) -> None:
+    """Neither the baseline's nor the best recipe's losses become its own."""
+    names = ["baseline", "best", "hypothesis:best"]
+    hypotheses = [
+        {"name": name, "change": {"rank": rank}}
+        for name, rank in zip(names, (1, 4, 8), strict=True)
+    ]
+    spec = searched(tmp_path, hypotheses=hypotheses, verify={"pairs": [5]})
+    arms = planned(spec).plan.arms
+    assert len({BASELINE, *(arm.key for arm in arms)}) == 5
+    study = look_study(spec, verification_of(spec).plan, 0, [arm.key for arm in arms])
+    store = StudyStore(study, create=True)
+    for _ in range(5 * 5):
+        claim = claimed(store)
+        store.finish(claim, result(val_loss=float(claim.hyperparameters.rank)))
+    found = {c.arm.hypothesis: c.effect for c in verification_of(spec).comparisons}
+    base_rank = spec.baseline_hyperparameters.rank
+    for name, rank in zip(names, (1, 4, 8), strict=True):
+        effect = found[name]
+        assert effect is not None
+        assert effect.mean == rank - base_rank
+
+
+def test_a_later_look_may_take_back_what_an_earlier_one_hinted(tmp_path: Path) -> None:
+    """The p-value and the interval are of the same seeds, so they never contradict each other."""
+    spec = searched(tmp_path, hypotheses=HYPOTHESES[:1], verify={"pairs": [5, 8], "best": False})
+    seeds = planned(spec).plan.seeds
+    effects = dict(zip(seeds, (-0.3, -0.2, -0.5, -0.25, 0.1, 0.3, 0.2, 0.1), strict=True))
+
+    def loss_of(name: str, seed: int) -> float:
+        return 4.0 + (effects[seed] if name != BASELINE else 0.0)
+
+    first = look(spec, loss_of).comparisons[0]
+    second = look(spec, loss_of).comparisons[0]
+    assert first.p_value is not None
+    assert second.p_value is not None
+    assert first.verdict is Verdict.UNDECIDED
+    assert second.p_value > first.p_value
+    assert second.effect is not None
+    assert second.effect.low < 0 < second.effect.high
+    assert second.verdict is Verdict.NOT_DISTINGUISHABLE
+
+
+@pytest.mark.parametrize(("left", "num_begun"), [(3_999, 0), (4_000, 1)])
+def test_tokens_of_finished_looks_count_in_every_later_call(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int, num_begun: int
+) -> None:
+    """Search and first look have spent all but so many tokens, one trial's or a token less."""
+    changes: dict[str, Any] = {"hypotheses": HYPOTHESES[:1], "space": GOOD,
+                               "verify": {"pairs": [5, 8], "best": False}}  # fmt: skip
+    spec = searched(tmp_path, **changes)
+    planned(spec)
+    first = look(spec, noisy({}, spread=1.0))
+    assert len(first.finished_looks) == 1
+    spent = sum(trial.tokens for trial in load_results(StudyStore(spec, create=False)).trials)
+    whole = spent + first.tokens + left
+    short = spec_at(tmp_path, **changes, budget={"trials": spec.budget.trials, "tokens": whole})
+    studies: list[StudySpec] = []
+
+    def begin(study: StudySpec, **_: Any) -> RunOutcome:
+        studies.append(study)
+        return RunOutcome(None, wall_clock_spent=False)
+
+    monkeypatch.setattr("sweeper.search.verifying.run_study", begin)
+    verify_study(short, observe=nothing, tell=nothing)
+    assert [study.budget.tokens for study in studies] == [left] * num_begun
+
+
+def test_wall_clock_of_finished_looks_counts_in_every_later_call(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"hypotheses": HYPOTHESES[:1], "space": GOOD,
+                               "verify": {"pairs": [5, 8], "best": False}}  # fmt: skip
+    spec = searched(tmp_path, **changes)
+    planned(spec)
+    look(spec, noisy({}, spread=1.0))
+    first = verification_of(spec).finished_looks[0]
+    study = look_study(spec, verification_of(spec).plan, 0, first.keys)
+    for of, seconds in ((study, 40.0), (spec, 15.0)):
+        StudyStore(of, create=False).study.set_user_attr(attrs.SECONDS_SPENT, seconds)
+    short = spec_at(tmp_path, **changes, budget={"trials": 6, "wall_clock": "55s"})
+    outcome = verify_study(short, observe=nothing, tell=nothing)
+    assert outcome is not None
+    assert outcome.wall_clock_spent
 
 
 def test_baseline_that_is_best_is_not_compared_with_itself(tmp_path: Path) -> None:
@@ -220,7 +311,7 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
     assert outcome.signal is None
     found = verification_of(spec)
     assert verdicts(found) == {"no rate": Verdict.REFUTED}, found.comparisons
-    assert len({*found.baseline_losses}) == 5
+    assert len({base for _, base in found.comparisons[0].pairs}) == 5
     assert verify_study(spec, observe=nothing, tell=nothing) is None
     assert verification_of(spec) == found
 

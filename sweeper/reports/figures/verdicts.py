@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from sweeper.reports import canvas
 from sweeper.search.results import StudyResults
 from sweeper.search.verdicts import Comparison, Verdict, Verification
-from sweeper.search.verification import BEST
 
 _COLOURS = {Verdict.SUPPORTED: canvas.BLUE, Verdict.REFUTED: canvas.VERMILLION}
 _SHIFT = 0.17  # of the seeds' dots below the interval, in rows
@@ -37,8 +36,9 @@ def figure_verdicts(results: StudyResults) -> Figure:
 
 
 def _name(comparison: Comparison) -> str:
-    arm = comparison.arm
-    name = f"best (trial {arm.trial})" if arm.name == BEST else canvas.label(arm.name)
+    hypothesis = comparison.arm.hypothesis
+    is_best = hypothesis is None
+    name = f"best (trial {comparison.arm.trial})" if is_best else canvas.label(hypothesis)
     return f"{name}\n{comparison.verdict.value}"
 
 
