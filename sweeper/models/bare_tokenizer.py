@@ -74,6 +74,25 @@ def read_bare_tokenizer(folder: Path, source: str) -> BareTokenizer:
     )
 
 
+def read_plain_tokenizer(folder: Path, source: str) -> BareTokenizer | None:
+    """A tokenizer whose files say all that transformers would make of them; None for another.
+
+    That is one of GPT-2's kind, in a `tokenizer.json`, with its end-of-text token named. To import
+    transformers for it would take a worker a second or two.
+
+    Args:
+        folder: Where it lies.
+        source: What messages call it.
+    """
+    if not (folder / "tokenizer.json").is_file() or _named_end_of_text(folder) is None:
+        return None
+    with suppress(BaseError):  # then transformers says what is wrong with it
+        tokenizer = read_bare_tokenizer(folder, source)
+        if tokenizer.splits_into_words:
+            return tokenizer
+    return None
+
+
 def _describe(folder: Path) -> dict[str, Any]:
     """The contents of `tokenizer.json`, or what stands for them beside an older pair of files.
 
@@ -114,13 +133,17 @@ def _load(folder: Path, description: dict[str, Any]) -> Any:
 
 def _end_of_text(folder: Path, tokenizer: Any) -> int | None:
     """By the tokenizer's own configuration, else by its usual spellings."""
-    named = []
-    if (folder / "tokenizer_config.json").is_file():
-        with suppress(OSError, ValueError):
-            token = _json(folder / "tokenizer_config.json").get("eos_token")
-            named.append(token.get("content") if isinstance(token, dict) else token)
-    ids = (tokenizer.token_to_id(text) for text in (*named, *_END_OF_TEXT) if text)
+    named = _named_end_of_text(folder)
+    ids = (tokenizer.token_to_id(text) for text in (named, *_END_OF_TEXT) if text)
     return next((int(number) for number in ids if number is not None), None)
+
+
+def _named_end_of_text(folder: Path) -> str | None:
+    with suppress(OSError, ValueError):
+        token = _json(folder / "tokenizer_config.json").get("eos_token")
+        content = token.get("content") if isinstance(token, dict) else token
+        return content if isinstance(content, str) else None
+    return None
 
 
 def _is_gpt2_like(description: dict[str, Any]) -> bool:

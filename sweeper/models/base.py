@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeper.errors import BaseError
+from sweeper.models.bare_tokenizer import read_plain_tokenizer
 
 if TYPE_CHECKING:  # torch and transformers cost seconds: import where used
     from transformers import PreTrainedModel
@@ -194,6 +195,7 @@ def load_model(base: Base) -> PreTrainedModel:
     from safetensors import SafetensorError
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    quiet_transformers()
     try:
         config = AutoConfig.from_pretrained(base.folder, trust_remote_code=False)
         if getattr(config, "activation_function", None) == "gelu_new":
@@ -225,6 +227,13 @@ def load_model(base: Base) -> PreTrainedModel:
     return frozen
 
 
+def quiet_transformers() -> None:
+    """No progress bars of transformers: a run shows its own, once."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+
 @dataclass(frozen=True)
 class BaseTokenizer:
     """A base's tokenizer, as the data floor needs it."""
@@ -241,14 +250,30 @@ def load_tokenizer(base: Base) -> BaseTokenizer:
         BaseError: There is none, it has no end-of-text token, or it makes ids
             that the base has no embedding for.
     """
-    from transformers import AutoTokenizer
-
     # Without any, transformers makes up an empty tokenizer that knows no text at all.
     if not any((base.folder / name).is_file() for name in _TOKENIZERS):
         raise BaseError(
             f"model: {base.source} has no tokenizer (allowed: {', '.join(_TOKENIZERS)}). "
             "Save it beside the weights with tokenizer.save_pretrained(...)"
         )
+    plain = read_plain_tokenizer(base.folder, base.source)
+    if plain is None or plain.end_of_text_id is None:
+        tokenizer, size, end_of_text_id = _tokenizer_of_transformers(base)
+    else:
+        tokenizer, size, end_of_text_id = plain.tokenizer, plain.size, plain.end_of_text_id
+    vocabulary = int(base.config.get("vocab_size", 0))
+    if size > vocabulary:
+        raise BaseError(
+            f"model: the tokenizer of {base.source} makes {size:,} ids, the weights know "
+            f"{vocabulary:,}: they do not belong together"
+        )
+    return BaseTokenizer(tokenizer, end_of_text_id, vocabulary)
+
+
+def _tokenizer_of_transformers(base: Base) -> tuple[Any, int, int]:
+    """A tokenizer of any make, how many ids it makes, and its end of text."""
+    from transformers import AutoTokenizer
+
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             base.folder, trust_remote_code=False, local_files_only=True
@@ -262,10 +287,4 @@ def load_tokenizer(base: Base) -> BaseTokenizer:
         raise BaseError(f"model: {base.source} has no fast tokenizer (tokenizer.json is missing)")
     if tokenizer.eos_token_id is None:
         raise BaseError(f"model: the tokenizer of {base.source} has no end-of-text token (eos)")
-    vocabulary = int(base.config.get("vocab_size", 0))
-    if len(tokenizer) > vocabulary:
-        raise BaseError(
-            f"model: the tokenizer of {base.source} makes {len(tokenizer):,} ids, the weights know "
-            f"{vocabulary:,}: they do not belong together"
-        )
-    return BaseTokenizer(tokenizer.backend_tokenizer, int(tokenizer.eos_token_id), vocabulary)
+    return tokenizer.backend_tokenizer, len(tokenizer), int(tokenizer.eos_token_id)

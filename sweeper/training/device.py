@@ -42,7 +42,6 @@ def find_device(threads: int, wanted: str = "auto") -> Device:
         UsageError: The wanted device is not there.
     """
     torch.set_num_threads(threads)
-    quiet_libraries()
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     kind = next((k for k, yes in there.items() if yes), "cpu") if wanted == "auto" else wanted
     if kind != "cpu" and not there.get(kind, False):
@@ -55,13 +54,6 @@ def _hardware_name(kind: str) -> str:
     if kind == "cuda":
         return torch.cuda.get_device_name()
     return f"{kind} {torch.backends.cpu.get_cpu_capability()}"
-
-
-def quiet_libraries() -> None:
-    """No progress bars of transformers: a run shows its own, once."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 def seed_everything(seed: int) -> None:

@@ -19,7 +19,13 @@ from sweeper.data import (
     training_blocks,
 )
 from sweeper.errors import BaseError
-from sweeper.models.base import Base, find_base, is_builtin, load_tokenizer
+from sweeper.models.base import (
+    Base,
+    find_base,
+    is_builtin,
+    load_tokenizer,
+    quiet_transformers,
+)
 from sweeper.models.embedded import (
     GENERAL_TEXT,
     RECIPE,
@@ -29,7 +35,7 @@ from sweeper.models.embedded import (
 )
 from sweeper.models.tiny import new_tiny_model, write_tiny_tokenizer
 from sweeper.study.schedule import learning_rate_at
-from sweeper.training.device import quiet_libraries, seed_everything
+from sweeper.training.device import seed_everything
 from sweeper.training.trainer import Report
 
 
@@ -49,7 +55,7 @@ def prepare_base(source: str, study_folder: Path, report: Report) -> Base:
     corpus = read_corpus(GENERAL_TEXT, study_folder)
     folder = embedded_folder(source, corpus.fingerprint)
     if not folder.is_dir():
-        quiet_libraries()
+        quiet_transformers()
         with _locked(folder):
             if not folder.is_dir():
                 _make(folder, [d.text for d in corpus.documents], pretraining_steps(source), report)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from sweeper.errors import BaseError
 from sweeper.models.base import Base, find_base, is_builtin, load_model, load_tokenizer
@@ -210,6 +210,32 @@ def test_tokenizer_of_a_base(base: Base) -> None:
     ids = tokenizer.tokenizer.encode("It sorts a list in place.").ids
     assert max(ids) < tiny.VOCABULARY
     assert tokenizer.tokenizer.decode(ids) == "It sorts a list in place."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It sorts a list in place.",
+        "  two spaces,\ttabs\r\nand\n\n\nlines ",
+        "Straße, naïve, 東京, \U0001f600\u200d and \x00",
+        "before<|endoftext|>after, don't I'll 123 4.5e-6",
+        "",
+    ],
+)
+def test_tokenizer_that_is_read_without_transformers_is_theirs(base: Base, text: str) -> None:
+    theirs = AutoTokenizer.from_pretrained(base.folder).backend_tokenizer
+    assert load_tokenizer(base).tokenizer.encode(text).ids == theirs.encode(text).ids
+
+
+def test_tokenizer_of_another_kind_is_read_by_transformers(base: Base) -> None:
+    """Its file asks for another splitting of words."""
+    path = base.folder / "tokenizer.json"
+    content = json.loads(path.read_text("utf-8"))
+    content["pre_tokenizer"]["add_prefix_space"] = True
+    path.write_text(json.dumps(content), "utf-8")
+    edit_json(base.folder / "tokenizer_config.json", tokenizer_class="PreTrainedTokenizerFast")
+    ids = load_tokenizer(base).tokenizer.encode("It").ids
+    assert load_tokenizer(base).tokenizer.decode(ids) == " It"
 
 
 def no_tokenizer(folder: Path) -> None:
