@@ -5,7 +5,6 @@ Shapes: I inputs and O outputs of a linear layer, D width, V vocabulary, P posit
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -90,19 +89,6 @@ class Trunk:
         """Inputs and outputs of every linear layer."""
         weights = ((site, linear.weight_IO) for site, linear in self.linears.items())
         return {site: (weight_IO.shape[0], weight_IO.shape[1]) for site, weight_IO in weights}
-
-    @property
-    def num_parameters(self) -> int:
-        """Number of weights, tied ones counted once."""
-        tied = self.head_VD is self.token_embedding_VD
-        return sum(t.numel() for t in self._tensors()) + (0 if tied else self.head_VD.numel())
-
-    def _tensors(self) -> Iterator[torch.Tensor]:
-        yield from (self.token_embedding_VD, self.position_embedding_PD, *self.last_norm)
-        for linear in self.linears.values():
-            yield from linear
-        for one, other in self.norms:
-            yield from (*one, *other)
 
 
 def is_plain_gpt2(config: dict[str, Any]) -> bool:

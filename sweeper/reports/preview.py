@@ -77,7 +77,7 @@ def _searched(spec: StudySpec, recipe: Hyperparameters) -> dict[str, object]:
 
 def _costs(spec: StudySpec, forecast: Forecast) -> list[str]:
     most = f"At most {words.count(forecast.tokens)} tokens in {forecast.num_trials} trials"
-    crew = f"Workers: {forecast.crew.count}, threads each: {forecast.crew.threads}"
+    crew = _crew(forecast)
     if forecast.measured is not None:
         time = f"{most}, about {words.duration(forecast.measured.seconds)} if none is pruned"
         lines = [*_ground(spec, forecast.measured), crew, time, *_remarks(forecast.measured)]
@@ -87,6 +87,14 @@ def _costs(spec: StudySpec, forecast: Forecast) -> list[str]:
         lines.append(f"Stops at the latest after {words.duration(spec.budget.wall_clock_s)}")
     lines.append(f"Results would be written to {os.path.relpath(spec.output_folder)}")
     return lines
+
+
+def _crew(forecast: Forecast) -> str:
+    crew = forecast.crew
+    text = f"Workers: {crew.count}, threads each: {crew.threads}"
+    if crew.slots > 1:
+        text += f", trials at a time each: {crew.slots}"
+    return f"{text}; measured when it begins" if forecast.will_measure else text
 
 
 def _ground(spec: StudySpec, measured: Measured) -> list[str]:

@@ -16,7 +16,7 @@ from sweeper.study import StudySpec
 from sweeper.training.setup import PrecisionChoice, Setup
 
 # Below so many tokens in all, measuring takes longer than it can save.
-WORTH_MEASURING_TOKENS = 1_000_000
+WORTH_MEASURING_TOKENS = 2_000_000
 ASSUMED_SLOTS = 4
 _FILE = "crew.json"
 
@@ -97,7 +97,7 @@ def choose_crew(spec: StudySpec, tell: Tell, stop_file: Path) -> Crew:
         SweeperError: No worker could start, or the base cannot be loaded.
     """
     assumed = assumed_crew(spec)
-    if spec.workers.backend == "inline" or spec.command is not None or not _is_worth_it(spec):
+    if not is_measured(spec):
         return assumed
     path, situation = spec.output_folder / _FILE, _situation(spec)
     kept = _read(path, situation)
@@ -111,8 +111,11 @@ def choose_crew(spec: StudySpec, tell: Tell, stop_file: Path) -> Crew:
     return crew
 
 
-def _is_worth_it(spec: StudySpec) -> bool:
-    return spec.budget.trials * spec.budget.tokens_per_trial >= WORTH_MEASURING_TOKENS
+def is_measured(spec: StudySpec) -> bool:
+    """Whether a study's crew is chosen by measurement, when it begins."""
+    is_ours = spec.workers.backend != "inline" and spec.command is None
+    tokens = spec.budget.trials * spec.budget.tokens_per_trial
+    return is_ours and tokens >= WORTH_MEASURING_TOKENS
 
 
 def _situation(spec: StudySpec) -> dict[str, Any]:

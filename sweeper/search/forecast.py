@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import optuna
 
-from sweeper.search.crew import Crew, assumed_crew
+from sweeper.search.crew import Crew, assumed_crew, is_measured
 from sweeper.search.measured import Measured
 from sweeper.search.prescribed import fixed_trials, most_trials
 from sweeper.search.samplers import new_sampler
@@ -28,6 +28,7 @@ class Forecast:
         sampled: The first trials that the sampler would draw, if nothing ended before.
         tokens: Training tokens if no trial is pruned.
         crew: Workers and threads.
+        will_measure: Whether the run measures at its start which crew is fastest.
         measured: What they take here; None for a command, which is not run to find out.
     """
 
@@ -36,6 +37,7 @@ class Forecast:
     sampled: tuple[Hyperparameters, ...]
     tokens: int
     crew: Crew
+    will_measure: bool
     measured: Measured | None
 
 
@@ -58,7 +60,7 @@ def forecast(spec: StudySpec) -> Forecast:
 
         recipes = [*(recipe for _, recipe in fixed), *sampled]
         measured = measure(spec, recipes, crew, tokens)
-    return Forecast(num_trials, fixed, sampled, tokens, crew, measured)
+    return Forecast(num_trials, fixed, sampled, tokens, crew, is_measured(spec), measured)
 
 
 def _recipes(

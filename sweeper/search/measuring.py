@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import math
 import os
-import statistics
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
-from sweeper.data import training_blocks
 from sweeper.search.crew import Crew
 from sweeper.search.measured import Measured
 from sweeper.study import Hyperparameters, StudySpec
-from sweeper.training.bench_trainer import ground_of
+from sweeper.training.bench_trainer import engine_of, ground_of
 from sweeper.training.device import find_device
-from sweeper.training.engine import Engine
-from sweeper.training.manifest import RunPlan
+from sweeper.training.engine import Pack
+from sweeper.training.packed.engine import PASS_TOKENS
+from sweeper.training.packs import engine_for, new_pack
+from sweeper.training.precision import precision_on, resolved
 from sweeper.training.pretrain import find_cached_base, prepare_base
-from sweeper.training.trial import plan_run, seed_of
+from sweeper.training.timing import seconds_per_evaluation, seconds_per_token
 from sweeper.training.workbench import Workbench, lay_out
 
-MEASURED_STEPS = 3
 PRETRAINING_SECONDS = 100.0  # builtin:tiny on two cores
 
 
@@ -44,8 +41,11 @@ def measure(
     with _borrowed_base(spec, crew.threads) as (bench, has_to_pretrain):
         for recipe in recipes:
             bench.check_block_size(recipe.block_size)
-        with tempfile.TemporaryDirectory() as folder:
-            speeds, evaluation_s = _measure(bench, recipes, Path(folder))
+        choice = precision_on(bench)
+        in_precision = [resolved(recipe, choice) for recipe in recipes]
+        engine = engine_for(engine_of(spec), bench.base, in_precision[0])
+        pack = new_pack(engine, bench, crew.slots)
+        speeds, evaluation_s = _measure(bench, pack, in_precision)
     per_trial = spec.budget.tokens_per_trial
     evaluations_s = math.ceil(per_trial / spec.evaluate.every_tokens) * evaluation_s
     training_s = [per_trial / speeds[recipe.block_size] for recipe in recipes]
@@ -87,40 +87,18 @@ def _borrowed_base(spec: StudySpec, threads: int) -> Iterator[tuple[Workbench, b
 
 
 def _measure(
-    bench: Workbench, recipes: Sequence[Hyperparameters], folder: Path
+    bench: Workbench, pack: Pack, recipes: Sequence[Hyperparameters]
 ) -> tuple[dict[int, float], float]:
     """Training tokens per second for each block size, and seconds per evaluation."""
-    engine = bench.new_engine()
-    speeds: dict[int, float] = {}
-    evaluation_s = 0.0
-    for recipe in recipes:
-        if recipe.block_size in speeds:
-            continue
-        plan = plan_run(bench, recipe, recipe.tokens_per_step, folder)
-        engine.start(plan.hyperparameters, seed_of(plan))
-        speeds[recipe.block_size] = _tokens_per_s(bench, engine, plan)
-        engine.evaluate(bench.validation)  # the first is the base's, and slow
-        engine.apply(learning_rate=0.0)
-        began = time.perf_counter()
-        engine.evaluate(bench.validation)
-        evaluation_s = time.perf_counter() - began
-        engine.finish()
-    return speeds, evaluation_s
-
-
-def _tokens_per_s(bench: Workbench, engine: Engine, plan: RunPlan) -> float:
-    """Median over some steps of one micro-batch each, the first left out."""
-    recipe = plan.hyperparameters
-    batch = training_blocks(
-        bench.stream(seed_of(plan)),
-        start_tokens=0,
-        num_blocks=recipe.batch_size,
-        block_size=recipe.block_size,
+    first_of = {recipe.block_size: recipe for recipe in reversed(recipes)}
+    speeds = {
+        recipe.block_size: 1
+        / seconds_per_token(
+            pack, bench.base, recipe, bench.device, most_tokens=2 * PASS_TOKENS[bench.device.kind]
+        )
+        for recipe in first_of.values()
+    }
+    evaluation_s = seconds_per_evaluation(
+        pack, bench.base, recipes[0], bench.validation, bench.device
     )
-    seconds = []
-    for _ in range(1 + MEASURED_STEPS):
-        began = time.perf_counter()
-        engine.accumulate(batch, recipe.batch_size)
-        engine.apply(learning_rate=0.0)
-        seconds.append(time.perf_counter() - began)
-    return recipe.batch_size * recipe.block_size / statistics.median(seconds[1:])
+    return speeds, evaluation_s

@@ -13,6 +13,8 @@ from sweeper.data import Blocks
 from sweeper.errors import CheckpointError
 from sweeper.study import Hyperparameters
 
+EVALUATION_TOKENS = 2048  # of a trial in a pass; fixed, so that every trial is measured alike
+
 
 @dataclass(frozen=True)
 class Gradient:

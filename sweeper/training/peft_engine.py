@@ -15,7 +15,7 @@ from sweeper.models.base import Base, load_model
 from sweeper.models.lora import attach_adapter, detach_adapter, save_adapter
 from sweeper.study import Hyperparameters
 from sweeper.training.device import Device, autocast, is_out_of_memory, release_memory
-from sweeper.training.engine import Gradient, check_state
+from sweeper.training.engine import EVALUATION_TOKENS, Gradient, check_state
 from sweeper.training.optimizer import (
     clip_gradient,
     gradient_norm,
@@ -24,8 +24,6 @@ from sweeper.training.optimizer import (
     new_optimizer,
     optimizer_state,
 )
-
-EVALUATION_TOKENS = 2048  # per forward pass; fixed, so that every trial is measured alike
 
 
 class PeftEngine:

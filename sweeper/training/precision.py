@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
 
-import numpy as np
 import torch
 
 from sweeper.data import Blocks
 from sweeper.models.base import Base
-from sweeper.study import Hyperparameters
+from sweeper.study import Hyperparameters, with_changes
 from sweeper.training.device import Device, resolve_precision
-from sweeper.training.engine import Batch
 from sweeper.training.packed.engine import PackedEngine, is_packable
 from sweeper.training.setup import PrecisionChoice
+from sweeper.training.timing import median_seconds, seconds_per_token
 from sweeper.training.workbench import Workbench
 
 LEAST_GAIN = 1.1  # how many times faster bf16 must be to be worth its rounding
 MOST_LOSS_SHIFT_NATS = 5e-3
 _PRODUCT_ROWS = 64
 _STEP_TOKENS = 512
-_REPEATS = 3
 _LOSS_BLOCKS = 16
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -34,6 +28,13 @@ def precision_on(bench: Workbench) -> PrecisionChoice:
     if bench.precision is not None:
         return bench.precision
     return choose_precision(bench.base, bench.device, bench.validation)
+
+
+def resolved(recipe: Hyperparameters, choice: PrecisionChoice) -> Hyperparameters:
+    """A recipe with what its `precision: auto` came to."""
+    if recipe.precision != "auto":
+        return recipe
+    return with_changes(recipe, {"precision": choice.precision})
 
 
 @lru_cache(maxsize=4)
@@ -77,53 +78,20 @@ def _product_ms(base: Base, device: Device, dtype: torch.dtype) -> float:
     width = int(base.config["n_embd"])
     left = torch.ones(_PRODUCT_ROWS, width, dtype=dtype, device=device.kind)
     right = torch.ones(width, 4 * width, dtype=dtype, device=device.kind)
-    return _median_ms(lambda: torch.mm(left, right), device)
+    return 1e3 * median_seconds(lambda: torch.mm(left, right), device)
 
 
 def _step_ms(engine: PackedEngine, device: Device, precision: str) -> float:
+    """Of 512 tokens."""
     block_size = min(engine.base.max_block_size or _STEP_TOKENS, 128)
-    num_blocks = _STEP_TOKENS // block_size
-    recipe = Hyperparameters(
-        block_size=block_size, batch_size=num_blocks, precision=_checked(precision)
-    )
-    draws = np.random.default_rng(0)
-    vocabulary = int(engine.base.config["vocab_size"])
-    tokens = draws.integers(0, vocabulary, (num_blocks, block_size))
-    batch = Batch(Blocks(tokens, np.roll(tokens, -1, axis=1)), num_blocks)
-    engine.start(0, recipe, seed=0)
-
-    def step() -> None:
-        engine.accumulate({0: batch})
-        engine.apply({0: 1e-4})
-
-    try:
-        return _median_ms(step, device)
-    finally:
-        engine.finish(0)
-
-
-def _checked(precision: str) -> Any:
-    assert precision in _TYPES
-    return precision
+    shape = {"block_size": block_size, "batch_size": _STEP_TOKENS // block_size}
+    recipe = with_changes(Hyperparameters(), {**shape, "precision": precision})
+    return 1e3 * _STEP_TOKENS * seconds_per_token(engine, engine.base, recipe, device)
 
 
 def _base_loss(engine: PackedEngine, precision: str, validation: Blocks) -> float:
-    engine.start(0, Hyperparameters(precision=_checked(precision)), seed=0)
+    engine.start(0, with_changes(Hyperparameters(), {"precision": precision}), seed=0)
     try:
         return engine.evaluate([0], validation)[0]
     finally:
         engine.finish(0)
-
-
-def _median_ms(work: Callable[[], object], device: Device) -> float:
-    """Median over some repeats, the first left out."""
-    times_ms = []
-    for _ in range(1 + _REPEATS):
-        began = time.perf_counter()
-        work()
-        if device.kind == "cuda":
-            torch.cuda.synchronize()
-        elif device.kind == "mps":
-            torch.mps.synchronize()
-        times_ms.append(1e3 * (time.perf_counter() - began))
-    return statistics.median(times_ms[1:])

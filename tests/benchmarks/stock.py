@@ -26,7 +26,7 @@ from sweeper.models.lora import attach_adapter, detach_adapter
 from sweeper.study import Hyperparameters
 from sweeper.study.schedule import learning_rate_at
 from sweeper.training.device import find_device
-from sweeper.training.peft_engine import EVALUATION_TOKENS
+from sweeper.training.engine import EVALUATION_TOKENS
 from sweeper.training.workbench import Workbench, set_up
 from tests.benchmarks.imports import ImportWatch
 from tests.benchmarks.job import ArmRecord, Clock, Job, TrialRecord, peak_rss_mib

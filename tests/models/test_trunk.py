@@ -38,7 +38,6 @@ def test_every_weight_is_that_of_the_model(base: Base) -> None:
     assert torch.equal(trunk.token_embedding_VD, weights["transformer.wte.weight"])
     assert torch.equal(trunk.last_norm.bias_D, weights["transformer.ln_f.bias"])
     assert trunk.head_VD is trunk.token_embedding_VD
-    assert trunk.num_parameters == sum(weight.numel() for weight in weights.values())
     assert (trunk.num_layers, trunk.width, trunk.num_heads) == (2, 32, 2)
 
 
@@ -63,10 +62,7 @@ def test_untied_head_is_its_own(base: Base) -> None:
     edit_weights(base, lm_head__weight=torch.ones(320, 32))
     trunk = read_trunk(edit_config(base, tie_word_embeddings=False))
     assert float(trunk.head_VD.mean()) == 1.0
-    assert (
-        trunk.num_parameters
-        == read_trunk(edit_config(base, tie_word_embeddings=True)).num_parameters + 320 * 32
-    )
+    assert float(trunk.token_embedding_VD.mean()) != 1.0
 
 
 @pytest.mark.parametrize(

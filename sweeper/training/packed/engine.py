@@ -20,6 +20,7 @@ from sweeper.models.trunk import is_plain_gpt2, read_trunk, sites_of
 from sweeper.study import Hyperparameters
 from sweeper.training.device import Device, release_memory
 from sweeper.training.engine import (
+    EVALUATION_TOKENS,
     Batch,
     Engine,
     Gradient,
@@ -33,7 +34,6 @@ from sweeper.training.packed.passes import Pass, plan_passes
 from sweeper.training.packed.propagation import PassOutOfMemory, Propagation
 
 PASS_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 16384}
-EVALUATION_TOKENS = 2048  # of one seat in a pass; fixed, so that every trial is measured alike
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 

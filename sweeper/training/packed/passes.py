@@ -5,7 +5,7 @@ Shapes: C blocks of a cut, S tokens of a block.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, zip_longest
@@ -74,11 +74,6 @@ class Pass:
     """
 
     cuts: tuple[Cut, ...]
-
-    @classmethod
-    def of(cls, cuts: Iterable[Cut]) -> Pass:
-        """A pass of some seats' cuts."""
-        return cls(tuple(sorted(cuts, key=lambda cut: (cut.block_size, cut.seat))))
 
     @property
     def num_tokens(self) -> int:
