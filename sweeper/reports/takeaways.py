@@ -40,7 +40,7 @@ def verdicts_takeaway(results: StudyResults) -> str:
     listed = ", ".join(f"{amount} {verdict}" for verdict, amount in counts.most_common())
     return (
         f"Of {words.plural(len(comparisons), 'comparison')} {listed or 'none is there yet'}. Each "
-        "dot is one seed, the diamond their mean, the bar its interval."
+        "dot is one seed (or, of speeds, one turn), the diamond their mean, the bar its interval."
     )
 
 

@@ -51,11 +51,11 @@ def _verdicts(verification: Verification) -> Table:
     """What other seeds say of each comparison."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("on other seeds", overflow="fold", min_width=12)
-    for heading in ("seeds", "Δ val loss", "interval", "p"):
+    for heading in ("pairs", "Δ or ratio", "interval", "p"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("verdict", overflow="fold", min_width=12)
     for row in verdict_rows(verification):
-        cells = (row.name, row.seeds, row.effect, row.interval, row.p_value, row.verdict)
+        cells = (row.name, row.pairs, row.effect, row.interval, row.p_value, row.verdict)
         table.add_row(*map(Text, cells))
     return table
 

@@ -11,6 +11,8 @@ from sweeper.reports import words
 from sweeper.search.results import StudyResults
 from sweeper.search.verdicts import Comparison, Verdict, Verification
 
+_UNIT = {"val_loss": "seed", "speed": "turn"}  # of replication
+
 
 @dataclass(frozen=True)
 class VerdictRow:
@@ -18,7 +20,7 @@ class VerdictRow:
 
     name: str
     expectation: str
-    seeds: str
+    pairs: str
     effect: str
     interval: str
     p_value: str
@@ -31,21 +33,33 @@ def verdict_rows(verification: Verification | None) -> list[VerdictRow]:
 
 
 def _row(comparison: Comparison) -> VerdictRow:
-    effect, arm = comparison.effect, comparison.arm
+    arm = comparison.arm
+    effect, interval = effect_words(comparison)
     diverged = f", diverged on {comparison.num_diverged}" if comparison.num_diverged else ""
     return VerdictRow(
         name=f"the best recipe (trial {arm.trial})"
         if arm.hypothesis is None
         else words.clean(arm.hypothesis, 80),
-        expectation=f"val_loss {arm.expects} baseline",
-        seeds=f"{len(comparison.pairs)}{diverged}",
-        effect=words.ABSENT if effect is None else words.nats_change(effect.mean),
-        interval=words.ABSENT
-        if effect is None
-        else f"{words.nats_change(effect.low)} to {words.nats_change(effect.high)}",
+        expectation=f"{arm.metric} {arm.expects} baseline",
+        pairs=words.plural(len(comparison.pairs), _UNIT[arm.metric]) + diverged,
+        effect=effect,
+        interval=interval,
         p_value=_p_words(comparison.p_value),
         verdict=comparison.verdict.value,
     )
+
+
+def effect_words(comparison: Comparison) -> tuple[str, str]:
+    """The mean difference and its interval: in nats, or as a ratio of speeds."""
+    effect = comparison.effect
+    if effect is None:
+        return words.ABSENT, words.ABSENT
+    say = _times if comparison.arm.metric == "speed" else words.nats_change
+    return say(effect.mean), f"{say(effect.low)} to {say(effect.high)}"
+
+
+def _times(log_ratio: float) -> str:
+    return words.ratio(math.exp(log_ratio))
 
 
 def _p_words(p_value: float | None) -> str:
@@ -63,6 +77,7 @@ def verdict_sentences(results: StudyResults) -> str:
         _winner(results, verification),
         _noise(verification),
         _rule(verification),
+        _speed_rule(verification),
         _left(results),
     ]
     return " ".join(filter(None, said))
@@ -135,6 +150,17 @@ def _rule(verification: Verification) -> str:
         f"(Bonferroni) and all comparisons (Holm); a difference is called one up to "
         f"{plan.alpha:g}. It assumes that seeds are independent draws, and speaks of this "
         "corpus, this split and this budget alone."
+    )
+
+
+def _speed_rule(verification: Verification) -> str:
+    arms = [c for c in verification.comparisons if c.arm.metric == "speed"]
+    if not arms:
+        return ""
+    return (
+        f"Speeds were measured in {verification.plan.turns} turns of steps on random tokens, one "
+        "worker alone, all recipes in every turn; the unit of replication is the turn, what is "
+        "compared the logarithm of tokens a second. A difference in speed is one of this machine."
     )
 
 

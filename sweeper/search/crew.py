@@ -111,6 +111,11 @@ def choose_crew(spec: StudySpec, tell: Tell, stop_file: Path) -> Crew:
     return crew
 
 
+def known_crew(spec: StudySpec) -> Crew:
+    """The crew as it was chosen before, or else as assumed; nothing is measured."""
+    return _read(spec.output_folder / _FILE, _situation(spec)) or assumed_crew(spec)
+
+
 def is_measured(spec: StudySpec) -> bool:
     """Whether a study's crew is chosen by measurement, when it begins."""
     is_ours = spec.workers.backend != "inline" and spec.command is None

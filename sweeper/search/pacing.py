@@ -1,15 +1,79 @@
-"""Training speeds of recipes against the baseline's, measured in a worker of the study."""
+"""Training speeds for the hypotheses about speed, measured in a worker of the study and kept."""
 
 from __future__ import annotations
 
+import json
 import os
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from sweeper.search.pool import close_pool, run_in_workers
+from sweeper.errors import StorageError, WorkerError
+from sweeper.files import write_durably
+from sweeper.search.pool import PoolCrash, close_pool, run_in_workers
+from sweeper.search.verification import BASELINE, FOLDER, Plan, verification_folder
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.setup import Setup
+
+_FILE = "speeds.json"
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """Tokens a second, measured in turns.
+
+    Attributes:
+        of: By the arm's key, the baseline among them: one number for every turn.
+        wall_clock_s: Seconds that measuring took.
+    """
+
+    of: dict[str, list[float]] = field(default_factory=dict)
+    wall_clock_s: float = 0.0
+
+
+def read_speeds(spec: StudySpec) -> Speeds:
+    """What was measured; nothing where it was not.
+
+    Raises:
+        StorageError: The file is damaged.
+    """
+    path = verification_folder(spec) / _FILE
+    if not path.is_file():
+        return Speeds()
+    try:
+        return Speeds(**json.loads(path.read_bytes()))
+    except (ValueError, TypeError) as error:
+        raise StorageError(
+            f"{_FILE} in {spec.output_folder.name}/{FOLDER} is damaged. Remove it to measure again"
+        ) from error
+
+
+def measure_speeds(spec: StudySpec, plan: Plan, setup: Setup) -> None:
+    """Measure what a plan says of speed, in one worker while no other is at work, and keep it.
+
+    Nothing is kept where the worker was told to stop before the last turn.
+
+    Args:
+        spec: The study; its base must be there.
+        plan: Its plan, with an arm about speed.
+        setup: What a worker of it trains with.
+
+    Raises:
+        WorkerError: The worker died.
+        SweeperError: The study's base or corpus cannot be used.
+    """
+    arms = [arm for arm in plan.arms if arm.metric == "speed"]
+    recipes = [Hyperparameters.model_validate(arm.hyperparameters) for arm in arms]
+    order = _Order(spec, setup, (spec.baseline_hyperparameters, *recipes), plan.turns, os.getpid())
+    began = time.monotonic()
+    turns = _turns(order)
+    if len(turns) < plan.turns:
+        return
+    keys = [BASELINE, *(arm.key for arm in arms)]
+    of = {key: [turn[place] for turn in turns] for place, key in enumerate(keys)}
+    content = json.dumps({"of": of, "wall_clock_s": time.monotonic() - began}, indent=2)
+    write_durably(verification_folder(spec) / _FILE, content.encode())
 
 
 @dataclass(frozen=True)
@@ -23,41 +87,24 @@ class _Order:
     parent_pid: int
 
 
-def measure_speeds(
-    spec: StudySpec, setup: Setup, recipes: Sequence[Hyperparameters], num_turns: int
-) -> list[list[float]]:
-    """Measure recipes in turn with the baseline, in one worker while no other is at work.
-
-    Args:
-        spec: The study; its base must be there.
-        setup: What a worker of it trains with.
-        recipes: What is compared with the baseline.
-        num_turns: How often each is measured.
-
-    Returns:
-        As `speed_ratios`; fewer turns where the worker was told to stop.
-
-    Raises:
-        PoolCrash: The worker died.
-        SweeperError: The study's base or corpus cannot be used.
-    """
-    order = _Order(spec, setup, tuple(recipes), num_turns, os.getpid())
-    if spec.workers.backend == "inline":
+def _turns(order: _Order) -> Sequence[Sequence[float]]:
+    if order.spec.workers.backend == "inline":
         return _measured(order, lambda: True)
     try:
-        return run_in_workers(_work, order, 1, setup.threads)[0]
+        return run_in_workers(_work, order, 1, order.setup.threads)[0]
+    except PoolCrash as died:
+        raise WorkerError(f"the worker that measured training speeds died: {died}") from died
     except BaseException:  # an interruption above all: nobody waits for what it measures
         close_pool(kill=True)
         raise
 
 
-def _work(order: _Order) -> list[list[float]]:
+def _work(order: _Order) -> Sequence[Sequence[float]]:
     with following(order.parent_pid), quiet_signals():
         return _measured(order, lambda: not was_told_to_stop())
 
 
-def _measured(order: _Order, go_on: Callable[[], bool]) -> list[list[float]]:
-    from sweeper.training.pace import speed_ratios
+def _measured(order: _Order, go_on: Callable[[], bool]) -> Sequence[Sequence[float]]:
+    from sweeper.training.pace import speeds_in_turns
 
-    baseline = order.spec.baseline_hyperparameters
-    return speed_ratios(order.spec, order.setup, baseline, order.recipes, order.num_turns, go_on)
+    return speeds_in_turns(order.spec, order.setup, order.recipes, order.num_turns, go_on)

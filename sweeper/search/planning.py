@@ -10,6 +10,8 @@ from sweeper.search.space import as_plain
 from sweeper.search.verification import FOLDER, Arm, Plan, keep_plan, read_plan
 from sweeper.study import VerifySpec
 
+SPEED_TURNS = 15
+
 
 def begin_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     """The study's plan, as it was made before or made now.
@@ -42,20 +44,20 @@ def _new_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     free = (seed for seed in count(results.spec.seed + 1) if seed not in used)
     arms = [*_hypotheses(results), *(_best(results) if wanted.best else [])]
     seeds = tuple(islice(free, wanted.pairs[-1]))
-    return Plan(wanted.pairs, wanted.alpha, seeds, tuple(arms))
+    return Plan(wanted.pairs, wanted.alpha, seeds, tuple(arms), SPEED_TURNS)
 
 
 def _hypotheses(results: StudyResults) -> list[Arm]:
-    """Those about the loss; one that expects nothing is one that expects to help."""
+    """One that expects nothing is one that expects to help; how fast a command is, it knows."""
     arms = []
     for hypothesis in results.spec.hypotheses:
         expectation = hypothesis.expectation
         trial = next((t for t in results.trials if t.hypothesis == hypothesis.name), None)
-        if trial is None or (expectation is not None and expectation.metric != "val_loss"):
+        metric, expects = ("val_loss", "<") if expectation is None else expectation
+        if trial is None or (metric == "speed" and results.spec.command is not None):
             continue
         recipe = results.spec.hyperparameters_with(hypothesis.change)
-        expects = "<" if expectation is None else expectation.operator
-        arms.append(Arm(hypothesis.name, dict(as_plain(recipe)), expects, trial.number))
+        arms.append(Arm(hypothesis.name, dict(as_plain(recipe)), expects, trial.number, metric))
     return arms
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import ChainMap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import fmean, stdev
 
 from sweeper.search.looks import Look, LossOf, read_look
+from sweeper.search.pacing import read_speeds
 from sweeper.search.verification import BASELINE, Arm, Plan, read_plan
 from sweeper.statistics import LEAST_PAIRS, PairedEffect, effect_at_look, holm, sign_p_value
 from sweeper.study import StudySpec
@@ -30,8 +31,9 @@ class Comparison:
 
     Attributes:
         arm: What is compared.
-        pairs: Loss of the arm and of the baseline, in nats, for every seed with both as of the
-            newest look; infinite for a run that diverged.
+        pairs: What was measured of the arm and of the baseline. Losses in nats for every seed
+            with both as of the newest look, infinite for a run that diverged; or tokens a second
+            in every turn.
         effect: The mean difference as of the newest look, its p-value and interval over all
             looks; None before the first, and where any difference is infinite.
         p_value: As of the newest look, over all looks and all comparisons of the plan; None
@@ -47,7 +49,12 @@ class Comparison:
 
     @property
     def differences(self) -> tuple[float, ...]:
-        """Loss of the arm less the baseline's, in nats; 0 where both diverged."""
+        """Loss of the arm less the baseline's, in nats, or the same of the logarithm of its speed.
+
+        0 where both diverged.
+        """
+        if self.arm.metric == "speed":
+            return tuple(math.log(own / base) for own, base in self.pairs)
         return tuple(own - base if own != base else 0.0 for own, base in self.pairs)
 
     @property
@@ -129,21 +136,39 @@ def load_verification(spec: StudySpec) -> Verification | None:
     if plan is None:
         return None
     looks: list[Look] = []
-    comparisons = [Comparison(arm) for arm in plan.arms]
+    speeds = read_speeds(spec).of
+    comparisons = _judged(plan, {}, speeds, [Comparison(arm) for arm in plan.arms], is_last=False)
     for number in range(len(plan.pairs)):
-        keys = [c.arm.key for c in comparisons if c.verdict is Verdict.UNDECIDED]
+        keys = _undecided_losses(comparisons)
         if not keys:
             break
         looks.append(read_look(spec, plan, number, keys))
         if not looks[-1].is_over:
             break
         losses = ChainMap(*(dict(look.losses) for look in looks))
-        comparisons = _judged(plan, number, losses, comparisons)
+        is_last = number == len(plan.pairs) - 1
+        comparisons = _judged(plan, losses, speeds, comparisons, is_last=is_last)
+    if not _undecided_losses(comparisons):  # then no p-value of the others will fall any more
+        comparisons = _judged(plan, {}, speeds, comparisons, is_last=True)
     return Verification(plan, tuple(looks), tuple(comparisons))
 
 
+def _undecided_losses(comparisons: Sequence[Comparison]) -> list[str]:
+    """Keys of the arms for which another look is of use."""
+    return [
+        c.arm.key
+        for c in comparisons
+        if c.verdict is Verdict.UNDECIDED and c.arm.metric == "val_loss"
+    ]
+
+
 def _judged(
-    plan: Plan, look: int, losses: LossOf, before: Sequence[Comparison]
+    plan: Plan,
+    losses: LossOf,
+    speeds: Mapping[str, Sequence[float]],
+    before: Sequence[Comparison],
+    *,
+    is_last: bool,
 ) -> list[Comparison]:
     """All comparisons as of a look: what was decided stays, the others are judged together.
 
@@ -151,11 +176,11 @@ def _judged(
     of all looks, for which Bonferroni's inequality and Holm's procedure hold; so they hold here.
     """
     found = [
-        _measured(plan, c.arm, losses) if c.verdict is Verdict.UNDECIDED else c for c in before
+        c if c.verdict is not Verdict.UNDECIDED else _measured(plan, c.arm, losses, speeds)
+        for c in before
     ]
     raw = [_raw_p_value(plan, c) for c in found]
     adjusted = holm([1.0 if p is None else p for p in raw])
-    is_last = look == len(plan.pairs) - 1
     return [
         _decided(c, None if raw_p is None else p, plan.alpha, is_last)
         if c.verdict is Verdict.UNDECIDED
@@ -164,7 +189,17 @@ def _judged(
     ]
 
 
-def _measured(plan: Plan, arm: Arm, losses: LossOf) -> Comparison:
+def _measured(
+    plan: Plan, arm: Arm, losses: LossOf, speeds: Mapping[str, Sequence[float]]
+) -> Comparison:
+    if arm.metric == "speed":
+        found = Comparison(
+            arm, tuple(zip(speeds.get(arm.key, ()), speeds.get(BASELINE, ()), strict=False))
+        )
+        if not found.pairs:
+            return found
+        effect = effect_at_look(found.differences, num_looks=1, alpha=plan.alpha)
+        return replace(found, effect=effect)
     pairs = tuple(
         (losses[arm.key, seed], losses[BASELINE, seed])
         for seed in plan.seeds
@@ -190,7 +225,8 @@ def _raw_p_value(plan: Plan, comparison: Comparison) -> float | None:
 def _decided(
     comparison: Comparison, p_value: float | None, alpha: float, is_last: bool
 ) -> Comparison:
-    verdict = Verdict.NOT_DISTINGUISHABLE if is_last else Verdict.UNDECIDED
+    is_over = is_last and (comparison.arm.metric == "val_loss" or comparison.effect is not None)
+    verdict = Verdict.NOT_DISTINGUISHABLE if is_over else Verdict.UNDECIDED
     if p_value is not None and p_value <= alpha:
         side = "<" if _middle(comparison.differences) < 0 else ">"
         is_expected = side == comparison.arm.expects

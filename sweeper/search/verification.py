@@ -33,12 +33,15 @@ class Arm:
         hyperparameters: Its recipe; each seed of the plan replaces the recipe's.
         expects: `<` or `>`, the side of the baseline's loss on which it is expected.
         trial: Number of the search's trial with this recipe.
+        metric: What is compared: `val_loss`, in nats on other seeds, or `speed`, in tokens a
+            second.
     """
 
     hypothesis: str | None
     hyperparameters: dict[str, Any]
     expects: str
     trial: int
+    metric: str = "val_loss"
 
     @property
     def key(self) -> str:
@@ -55,12 +58,14 @@ class Plan:
         alpha: Chance of any wrong verdict.
         seeds: As many as the last look needs; no trial of the search had any of them.
         arms: What is compared with the baseline.
+        turns: How often the speed of each is measured, where an arm is about speed.
     """
 
     pairs: tuple[int, ...]
     alpha: float
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
+    turns: int
 
     def seeds_of(self, look: int) -> tuple[int, ...]:
         """The seeds that a look adds to those before it."""
@@ -80,7 +85,8 @@ def read_plan(spec: StudySpec) -> Plan | None:
     try:
         plain = json.loads(path.read_bytes())
         arms = tuple(Arm(**arm) for arm in plain["arms"])
-        return Plan(tuple(plain["pairs"]), plain["alpha"], tuple(plain["seeds"]), arms)
+        pairs, seeds = tuple(plain["pairs"]), tuple(plain["seeds"])
+        return Plan(pairs, plain["alpha"], seeds, arms, plain["turns"])
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"{path.name} in {spec.output_folder.name}/{FOLDER} is damaged. Remove the folder to "

@@ -6,7 +6,9 @@ import math
 from dataclasses import replace
 
 from sweeper.search import attributes as attrs
+from sweeper.search.crew import known_crew
 from sweeper.search.looks import Look
+from sweeper.search.pacing import measure_speeds, read_speeds
 from sweeper.search.planning import begin_plan
 from sweeper.search.progress import Snapshot
 from sweeper.search.results import load_results
@@ -42,6 +44,10 @@ def verify_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome
     if results.baseline is None or not results.baseline.completed:
         return None
     plan = begin_plan(results, spec.verify)
+    if any(arm.metric == "speed" for arm in plan.arms) and not read_speeds(spec).of:
+        tell("measuring speeds in turns", 0, 1)
+        measure_speeds(spec, plan, known_crew(spec).setup)
+        tell("measuring speeds in turns", 1, 1)
     outcome, number = None, -1
     while (verification := load_verification(spec)) is not None:
         look = verification.next_look
@@ -69,6 +75,7 @@ def _within_budget(spec: StudySpec, study: StudySpec, verification: Verification
     if whole.wall_clock_s is not None:
         searched_s = float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
         looked_s = math.fsum(look.wall_clock_s for look in verification.finished_looks)
+        looked_s += read_speeds(spec).wall_clock_s
         left["wall_clock_s"] = max(whole.wall_clock_s - searched_s - looked_s, 0.0)
     if whole.tokens is not None:
         searched = sum(trial.user_attrs.get(attrs.TOKENS, 0) for trial in store.trials())

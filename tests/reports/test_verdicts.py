@@ -14,6 +14,7 @@ from tests.search import test_verdicts as other_seeds
 def report_of(folder: Path, loss_of: other_seeds.LossOf, num_looks: int) -> str:
     spec = other_seeds.searched(folder)
     other_seeds.planned(spec)
+    other_seeds.measure(spec)
     for _ in range(num_looks):
         other_seeds.look(spec, loss_of)
     results = load_results(StudyStore(spec, create=False))
@@ -33,8 +34,13 @@ def test_report_says_what_other_seeds_came_to(tmp_path: Path) -> None:
     verdicts = {row[1].strip(): row[7].strip() for row in rows if len(row) == 9}
     assert verdicts["smaller blocks"] == "supported"
     assert verdicts["more rank"] == "refuted"
+    assert verdicts["quicker"] == "supported"
     assert verdicts["the best recipe (trial 4)"] == "not distinguishable"
+    (quicker,) = [row for row in rows if row[1].strip() == "quicker"]
+    assert quicker[3].strip() == "15 turns"
+    assert quicker[4].strip() == "\u00d71.25"
     for part in (
+        "Speeds were measured in 15 turns",
         "On 8 seeds that no trial had, the best recipe ends",
         "The noise floor: over 8 seeds the baseline itself ends at",
         "The unit of replication is the seed",

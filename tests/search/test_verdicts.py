@@ -60,6 +60,18 @@ def verification_of(spec: StudySpec) -> Verification:
     return verification
 
 
+def measure(spec: StudySpec, quicker: float = 1250.0, turns: int = 15) -> None:
+    """Make up speeds of the one hypothesis about them, with a drift that both recipes meet."""
+    rng = np.random.default_rng(1)
+    drift = np.linspace(1, 0.5, turns)
+    of = {
+        BASELINE: (1000 * drift * rng.normal(1, 0.01, turns)).tolist(),
+        "hypothesis:quicker": (quicker * drift * rng.normal(1, 0.01, turns)).tolist(),
+    }
+    text = json.dumps({"of": of, "wall_clock_s": 7.0})
+    (verification_folder(spec) / "speeds.json").write_text(text)
+
+
 def look(spec: StudySpec, loss_of: LossOf, most: int | None = None) -> Verification:
     """Work through the next look at no cost, or through some of its trials."""
     verification = verification_of(spec)
@@ -98,13 +110,14 @@ def verdicts(verification: Verification) -> dict[str, Verdict]:
     return {c.arm.hypothesis or "best": c.verdict for c in verification.comparisons}
 
 
-def test_plan_has_fresh_seeds_and_what_is_about_the_loss(tmp_path: Path) -> None:
+def test_plan_has_fresh_seeds_and_all_that_was_claimed(tmp_path: Path) -> None:
     spec = searched(tmp_path)
     results = load_results(StudyStore(spec, create=False))
     assert spec.verify is not None
     plan = begin_plan(results, spec.verify)
-    assert [arm.hypothesis for arm in plan.arms] == ["smaller blocks", "more rank", None]
-    assert [arm.expects for arm in plan.arms] == ["<", ">", "<"]
+    assert [arm.hypothesis for arm in plan.arms] == ["smaller blocks", "more rank", "quicker", None]
+    assert [arm.expects for arm in plan.arms] == ["<", ">", ">", "<"]
+    assert [arm.metric for arm in plan.arms] == ["val_loss", "val_loss", "speed", "val_loss"]
     assert results.best is not None
     assert plan.arms[-1].trial == results.best.number
     assert len(set(plan.seeds)) == 8
@@ -131,6 +144,7 @@ def test_what_one_look_decides_is_not_trained_again(tmp_path: Path) -> None:
     assert verdicts(first) == {
         "smaller blocks": Verdict.SUPPORTED,
         "more rank": Verdict.REFUTED,
+        "quicker": Verdict.UNDECIDED,
         "best": Verdict.UNDECIDED,
     }
     assert first.next_look is not None
@@ -138,7 +152,7 @@ def test_what_one_look_decides_is_not_trained_again(tmp_path: Path) -> None:
     second = look(spec, noisy({"best": 0.0}))
     assert verdicts(second)["best"] is Verdict.NOT_DISTINGUISHABLE
     assert second.next_look is None
-    assert [len(c.pairs) for c in second.comparisons] == [5, 5, 8]
+    assert [len(c.pairs) for c in second.comparisons] == [5, 5, 0, 8]
     assert second.tokens == (5 * 4 + 3 * 2) * 4_000
     decided = second.comparisons[0]
     assert decided == first.comparisons[0]
@@ -151,6 +165,42 @@ def test_what_one_look_decides_is_not_trained_again(tmp_path: Path) -> None:
     assert second.noise.spread > 0.1, "the seeds' own part, which pairs take out of the difference"
 
 
+def test_speeds_are_judged_by_their_turns_and_need_no_seeds(tmp_path: Path) -> None:
+    spec = searched(tmp_path)
+    planned(spec)
+    assert verdicts(verification_of(spec))["quicker"] is Verdict.UNDECIDED
+    measure(spec)
+    (found,) = [c for c in verification_of(spec).comparisons if c.arm.metric == "speed"]
+    assert found.verdict is Verdict.SUPPORTED
+    assert found.effect is not None
+    assert found.effect.num_pairs == 15
+    assert math.exp(found.effect.mean) == pytest.approx(1.25, rel=0.02)
+    assert found.effect.level == 0.95, "looked at once"
+    measure(spec, quicker=800.0)
+    assert verdicts(verification_of(spec))["quicker"] is Verdict.REFUTED
+
+
+def test_equal_speeds_are_not_told_apart_once_all_else_is_decided(tmp_path: Path) -> None:
+    spec = searched(tmp_path, verify={"pairs": [5], "best": False})
+    planned(spec)
+    measure(spec, quicker=1000.0)
+    assert verdicts(verification_of(spec))["quicker"] is Verdict.UNDECIDED
+    found = look(spec, noisy({"smaller blocks": -0.3, "more rank": -0.3}))
+    assert verdicts(found)["quicker"] is Verdict.NOT_DISTINGUISHABLE
+    assert found.next_look is None
+
+
+def test_speeds_alone_train_no_seeds(tmp_path: Path) -> None:
+    spec = searched(tmp_path, hypotheses=HYPOTHESES[2:], verify={"pairs": [5], "best": False})
+    assert planned(spec).looks == ()
+    measure(spec, quicker=1000.0)
+    found = verification_of(spec)
+    assert verdicts(found) == {"quicker": Verdict.NOT_DISTINGUISHABLE}
+    (verification_folder(spec) / "speeds.json").write_text("{")
+    with pytest.raises(StorageError, match="Remove it to measure again"):
+        load_verification(spec)
+
+
 def test_a_look_that_is_not_over_decides_nothing(tmp_path: Path) -> None:
     spec = searched(tmp_path)
     planned(spec)
@@ -158,7 +208,7 @@ def test_a_look_that_is_not_over_decides_nothing(tmp_path: Path) -> None:
     assert set(verdicts(half).values()) == {Verdict.UNDECIDED}
     assert half.next_look is not None
     assert (half.next_look.number, half.next_look.num_ended) == (0, 19)
-    assert half.next_look.keys == tuple(arm.key for arm in half.plan.arms)
+    assert half.next_look.keys == ("hypothesis:smaller blocks", "hypothesis:more rank", "best")
     assert half.tokens == 19 * 4_000
 
 
@@ -298,8 +348,11 @@ def test_baseline_that_is_best_is_not_compared_with_itself(tmp_path: Path) -> No
 
 def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
     changes: dict[str, Any] = {
-        "budget": {"trials": 2, "tokens_per_trial": 6_000},
-        "hypotheses": [{"name": "no rate", "change": {"learning_rate": 1e-8}}],
+        "budget": {"trials": 3, "tokens_per_trial": 2_000},
+        "hypotheses": [
+            {"name": "no rate", "change": {"learning_rate": 1e-8}},
+            {"name": "one by one", "change": {"batch_size": 1}, "expect": "speed < baseline"},
+        ],
         "baseline": {"hyperparameters": {"learning_rate": 3e-2, "block_size": 16, "rank": 2,
                                          "batch_size": 4, "precision": "fp32"}},
         "verify": {"pairs": [5], "best": False},
@@ -310,7 +363,8 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
     assert outcome is not None
     assert outcome.signal is None
     found = verification_of(spec)
-    assert verdicts(found) == {"no rate": Verdict.REFUTED}, found.comparisons
+    assert verdicts(found)["no rate"] is Verdict.REFUTED, found.comparisons
+    assert len(found.comparisons[1].pairs) == 15
     assert len({base for _, base in found.comparisons[0].pairs}) == 5
     assert verify_study(spec, observe=nothing, tell=nothing) is None
     assert verification_of(spec) == found
@@ -319,6 +373,8 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
 def test_budget_holds_for_search_and_verification_together(tmp_path: Path) -> None:
     """Tokens that are spent leave the comparisons undecided; time that is spent says so."""
     spec = searched(tmp_path, budget={"trials": 6, "tokens": 6 * 4_000})
+    planned(spec)
+    measure(spec)
     assert verify_study(spec, observe=nothing, tell=nothing) is None
     assert verification_of(spec).tokens == 0
     store = StudyStore(spec, create=False)
