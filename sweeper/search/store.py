@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.curves import Stop, StopReason
@@ -64,13 +65,16 @@ class StudyStore:
     Args:
         spec: The study.
         create: Make it where it does not exist.
+        storage: Where it is stored; None: where the study says.
 
     Raises:
         StorageError: It does not exist, or its storage cannot be used.
         StudyChangedError: The stored study was made from another study file.
     """
 
-    def __init__(self, spec: StudySpec, *, create: bool) -> None:
+    def __init__(
+        self, spec: StudySpec, *, create: bool, storage: BaseStorage | None = None
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.spec = spec
         if create:
@@ -81,7 +85,7 @@ class StudyStore:
                 f"{spec.output_folder.parent.name}/{spec.output_folder.name}. "
                 f"Next: sweeper run {spec.path.name}"
             )
-        self.storage = open_storage(storage_url(spec))
+        self.storage = storage or open_storage(storage_url(spec))
         self._experiments: dict[int, str | None] = {}
         with study_lock(spec.output_folder):
             self._study = self._open(create)

@@ -20,8 +20,9 @@ from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.dashboard import note_trial
 from sweeper.search.holding import Holding
-from sweeper.search.monitor import Monitor, Peers
+from sweeper.search.monitor import Monitor
 from sweeper.search.outcomes import Result
+from sweeper.search.peers import peers_of
 from sweeper.search.progress import trial_folder
 from sweeper.search.storage import storage_error
 from sweeper.search.store import Claim, StudyStore
@@ -152,7 +153,7 @@ class _Worker:
                 hyperparameters=hyperparameters,
                 course=course,
                 prune=self._spec.prune,
-                peers=self._peers(claim),
+                peers=peers_of(self._store, claim),
                 protected=claim.is_protected,
             )
             return Shown(monitor, lambda point: self._report(claim, point))
@@ -187,25 +188,6 @@ class _Worker:
         if point.val_loss is not None and math.isfinite(point.val_loss):
             self._store.report(claim, point.tokens, point.val_loss)
 
-    def _peers(self, claim: Claim) -> Peers:
-        def values() -> list[dict[int, float]]:
-            return [
-                trial.intermediate_values
-                for trial in self._store.trials()
-                if trial.number != claim.number
-            ]
-
-        def best() -> float | None:
-            return min((v for curve in values() for v in curve.values()), default=None)
-
-        def at_rung(tokens: int) -> list[float]:
-            """Each peer's newest loss at or below so many tokens, if it came that far."""
-            rung = self._spec.evaluate.every_tokens
-            reached = [c for c in values() if c and max(c) // rung >= tokens // rung]
-            return [c[max(t for t in c if t // rung <= tokens // rung)] for c in reached]
-
-        return Peers(best, at_rung)
-
     def _finish(self, claim: Claim, outcome: Outcome) -> None:
         last = outcome.curve.points[-1] if outcome.curve.points else Point(step=0, tokens=0)
         self._report(claim, last)
@@ -214,7 +196,7 @@ class _Worker:
             val_loss=outcome.curve.last_val_loss,
             tokens=last.tokens,
             seconds=last.seconds or 0.0,
-            best_val_loss=self._peers(claim).best_val_loss(),
+            best_val_loss=peers_of(self._store, claim).best_val_loss(),
         )
         self._end(claim, result)
 
