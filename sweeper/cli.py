@@ -13,6 +13,7 @@ import typer
 
 from sweeper import __version__
 from sweeper.cli_diagnose import diagnose
+from sweeper.cli_replay import bank, simulate
 from sweeper.errors import NoCompletedTrialError, SweeperError
 
 if TYPE_CHECKING:  # `diagnose` prints without it, and is to answer at once
@@ -78,6 +79,8 @@ def _version(wanted: bool) -> None:
 
 
 app.command()(diagnose)
+app.command()(bank)
+app.command()(simulate)
 
 
 @app.callback()

@@ -1,0 +1,138 @@
+"""How samplers and pruners did on recorded curves: table, page and figure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from sweeper.reports import canvas, words
+from sweeper.reports.escaping import Markdown
+from sweeper.reports.files import replace_file
+from sweeper.reports.templating import markdown_environment
+from sweeper.search.replay.contest import Standing, Terms
+from sweeper.search.replay.summary import Estimate
+
+_COLUMNS = (
+    "sampler",
+    "pruning",
+    "tokens to 1 %",
+    "found",
+    "regret at 1/4",
+    "at 1/2",
+    "at the end",
+    "false prunes",
+    "good ones lost",
+    "saved",
+    "trials",
+)
+_FIGURE = "regret.png"
+_OURS = {"no pruning": canvas.BLACK, "spike, plateau": canvas.SKY}
+_STOCK = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.VERMILLION, canvas.GREY)
+
+
+def contest_table(standings: Sequence[Standing]) -> Table:
+    """For the terminal: every number with its 95 % interval below it."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for index, heading in enumerate(_COLUMNS):
+        table.add_column(heading, justify="left" if index < 2 else "right")
+    for standing in standings:
+        table.add_row(*(Text(cell.replace(" (", "\n(")) for cell in _cells(standing)))
+    return table
+
+
+def _cells(standing: Standing) -> list[str]:
+    summary = standing.summary
+    quarter, half, end = (summary.regret_at(share) for share in (1 / 4, 1 / 2, 1.0))
+    return [
+        standing.sampler,
+        standing.arm,
+        _shown(summary.tokens_to_good, words.count),
+        _shown(summary.reached, _percent),
+        *(_shown(estimate, words.nats) for estimate in (quarter, half, end)),
+        _shown(summary.false_prunes, _percent),
+        _shown(summary.lost, _percent),
+        _shown(summary.saved, _percent),
+        _shown(summary.num_trials, lambda value: f"{value:.0f}"),
+    ]
+
+
+def _shown(estimate: Estimate, say: Callable[[float], str]) -> str:
+    if math.isnan(estimate.value):
+        return words.ABSENT
+    return f"{say(estimate.value)} ({say(estimate.low)} to {say(estimate.high)})"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def write_contest(terms: Terms, standings: Sequence[Standing], folder: Path, command: str) -> None:
+    """Write `README.md` with table and explanation, and the figure beside it.
+
+    Raises:
+        StorageError: A file cannot be written.
+    """
+    canvas.save(figure_regret, standings, folder / _FIGURE)
+    replace_file(folder / "README.md", _page(terms, standings, command))
+
+
+def _page(terms: Terms, standings: Sequence[Standing], command: str) -> str:
+    bank = terms.bank
+    name, digest = bank.source
+    return (
+        markdown_environment()
+        .get_template("replay.md.j2")
+        .render(
+            command=Markdown(words.clean(command)),
+            num_runs=f"{len(bank.runs):,}",
+            run_tokens=f"{bank.tokens_per_trial:,}",
+            source=words.clean(name, 60),
+            digest=digest[:12],
+            recorded_seeds=", ".join(map(str, bank.seeds)),
+            num_seeds=len(terms.seeds),
+            study_tokens=f"{terms.tokens:,}",
+            workers=terms.workers,
+            columns=_COLUMNS,
+            rows=[_cells(standing) for standing in standings],
+            figure=_FIGURE,
+        )
+    )
+
+
+def figure_regret(standings: Sequence[Standing]) -> Figure:
+    """Build the figure: mean regret over tokens, a panel for each sampler."""
+    samplers = list(dict.fromkeys(standing.sampler for standing in standings))
+    figure = canvas.new_figure(0.6 + 3.6 * len(samplers))
+    all_axes = figure.subplots(len(samplers), squeeze=False)[:, 0]
+    for axes, sampler in zip(all_axes, samplers, strict=True):
+        stock = iter(_STOCK * 4)
+        for standing in (s for s in standings if s.sampler == sampler):
+            is_ours = standing.arm.startswith("spike") or standing.arm == "no pruning"
+            colour = _OURS.get(standing.arm, canvas.BLUE) if is_ours else next(stock)
+            tokens = [mark for mark, _ in standing.summary.regrets]
+            estimates = [estimate for _, estimate in standing.summary.regrets]
+            axes.plot(
+                tokens,
+                [estimate.value for estimate in estimates],
+                color=colour,
+                linewidth=2.4 if is_ours else 1.1,
+                linestyle="-" if is_ours else "--",
+                label=standing.arm,
+            )
+            if is_ours:
+                lows, highs = [e.low for e in estimates], [e.high for e in estimates]
+                axes.fill_between(tokens, lows, highs, color=colour, alpha=0.12, linewidth=0)
+        axes.set_yscale("log")
+        canvas.show_plain(axes.yaxis)
+        canvas.show_tokens(axes.xaxis)
+        axes.set_title(sampler)
+        axes.set_ylabel("regret (nats)")
+        axes.legend(ncols=2)
+    all_axes[-1].set_xlabel("tokens spent by the study")
+    return figure

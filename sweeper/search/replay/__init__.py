@@ -1,0 +1,1 @@
+"""Recorded full-length curves, and studies that are run over them in seconds."""
