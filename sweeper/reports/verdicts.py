@@ -111,6 +111,8 @@ def _winner(results: StudyResults, verification: Verification) -> str:
     curse = _curse(results, best)
     if curse is None:
         return text
+    if abs(curse) < 0.0005:
+        return f"{text} Its trial in the search had ended where it ends on these seeds."
     return (
         f"{text} Its trial in the search had ended {words.nats(abs(curse))} nats "
         f"{'lower' if curse > 0 else 'higher'} than it does on these seeds"
