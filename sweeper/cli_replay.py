@@ -80,7 +80,7 @@ def simulate(
     with StudyView(Console(stderr=True)) as view:
         standings = hold_contest(terms, arms, view.tell)
     if out is not None:
-        command = f"sweeper simulate {study} --bank {bank} --seeds {seeds}"
+        command = f"sweeper simulate {study} --bank {bank} --seeds {seeds} --out {out}"
         write_contest(terms, standings, out, command)
     if as_json:
         print(json.dumps([asdict(standing) for standing in standings], indent=2))

@@ -24,25 +24,35 @@ _COLUMNS = (
     "tokens to 1 %",
     "found",
     "regret at 1/4",
-    "at 1/2",
-    "at the end",
+    "regret at 1/2",
+    "regret at the end",
     "false prunes",
     "good ones lost",
     "saved",
     "trials",
 )
+_ON_TERMINALS = ("pruning", "tokens to 1 %", "regret at the end", "false prunes")
 _FIGURE = "regret.png"
 _OURS = {"no pruning": canvas.BLACK, "spike, plateau": canvas.SKY}
-_STOCK = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.VERMILLION, canvas.GREY)
+_COLOURS = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.VERMILLION, canvas.GREY)
+_STOCK = [(colour, line) for line in ("--", ":", "-.") for colour in _COLOURS]
 
 
 def contest_table(standings: Sequence[Standing]) -> Table:
-    """For the terminal: every number with its 95 % interval below it."""
+    """For the terminal: what matters most, every number with its 95 % interval below it."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    for index, heading in enumerate(_COLUMNS):
-        table.add_column(heading, justify="left" if index < 2 else "right")
+    for heading in _ON_TERMINALS:
+        is_text = heading == "pruning"
+        table.add_column(
+            heading,
+            justify="left" if is_text else "right",
+            no_wrap=not is_text,
+            min_width=16 if is_text else None,
+        )
     for standing in standings:
-        table.add_row(*(Text(cell.replace(" (", "\n(")) for cell in _cells(standing)))
+        cells = dict(zip(_COLUMNS, _cells(standing), strict=True))
+        cells["pruning"] = f"{cells['sampler']}: {cells['pruning']}"
+        table.add_row(*(Text(cells[name].replace(" (", "\n(")) for name in _ON_TERMINALS))
     return table
 
 
@@ -111,18 +121,19 @@ def figure_regret(standings: Sequence[Standing]) -> Figure:
     figure = canvas.new_figure(0.6 + 3.6 * len(samplers))
     all_axes = figure.subplots(len(samplers), squeeze=False)[:, 0]
     for axes, sampler in zip(all_axes, samplers, strict=True):
-        stock = iter(_STOCK * 4)
+        stock = iter(_STOCK)
         for standing in (s for s in standings if s.sampler == sampler):
             is_ours = standing.arm.startswith("spike") or standing.arm == "no pruning"
-            colour = _OURS.get(standing.arm, canvas.BLUE) if is_ours else next(stock)
+            ours = _OURS.get(standing.arm, canvas.BLUE), "-"
+            colour, line = ours if is_ours else next(stock)
             tokens = [mark for mark, _ in standing.summary.regrets]
             estimates = [estimate for _, estimate in standing.summary.regrets]
             axes.plot(
                 tokens,
                 [estimate.value for estimate in estimates],
                 color=colour,
-                linewidth=2.4 if is_ours else 1.1,
-                linestyle="-" if is_ours else "--",
+                linewidth=2.4 if is_ours else 1.3,
+                linestyle=line,
                 label=standing.arm,
             )
             if is_ours:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import tempfile
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -113,7 +114,9 @@ def simulate(
         pruner = arm.pruner(bank) if arm.pruner else None
         recorded_seed = bank.seeds[seed % len(bank.seeds)]
         run = _Simulation(store, bank, pruner, recorded_seed)
-        run.go(workers)
+        with warnings.catch_warnings():  # of pruners, about rungs that a trial leaps over
+            warnings.simplefilter("ignore", UserWarning)
+            run.go(workers)
         return Simulated(bank.best_val_loss(recorded_seed), bank.tokens_per_trial, tuple(run.ended))
 
 
