@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import cycle, product
 from pathlib import Path
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -33,9 +35,8 @@ _COLUMNS = (
 )
 _ON_TERMINALS = ("pruning", "tokens to 1 %", "regret at the end", "false prunes")
 _FIGURE = "regret.png"
-_OURS = {"no pruning": canvas.BLACK, "spike, plateau": canvas.SKY}
-_COLOURS = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.VERMILLION, canvas.GREY)
-_STOCK = [(colour, line) for line in ("--", ":", "-.") for colour in _COLOURS]
+_OWN_COLOURS = (canvas.BLACK, canvas.SKY, canvas.BLUE)
+_STOCK_COLOURS = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.VERMILLION, canvas.GREY)
 
 
 def contest_table(standings: Sequence[Standing]) -> Table:
@@ -121,29 +122,36 @@ def figure_regret(standings: Sequence[Standing]) -> Figure:
     figure = canvas.new_figure(0.6 + 3.6 * len(samplers))
     all_axes = figure.subplots(len(samplers), squeeze=False)[:, 0]
     for axes, sampler in zip(all_axes, samplers, strict=True):
-        stock = iter(_STOCK)
-        for standing in (s for s in standings if s.sampler == sampler):
-            is_ours = standing.arm.startswith("spike") or standing.arm == "no pruning"
-            ours = _OURS.get(standing.arm, canvas.BLUE), "-"
-            colour, line = ours if is_ours else next(stock)
-            tokens = [mark for mark, _ in standing.summary.regrets]
-            estimates = [estimate for _, estimate in standing.summary.regrets]
-            axes.plot(
-                tokens,
-                [estimate.value for estimate in estimates],
-                color=colour,
-                linewidth=2.4 if is_ours else 1.3,
-                linestyle=line,
-                label=standing.arm,
-            )
-            if is_ours:
-                lows, highs = [e.low for e in estimates], [e.high for e in estimates]
-                axes.fill_between(tokens, lows, highs, color=colour, alpha=0.12, linewidth=0)
-        axes.set_yscale("log")
-        canvas.show_plain(axes.yaxis)
-        canvas.show_tokens(axes.xaxis)
+        _draw_panel(axes, [s for s in standings if s.sampler == sampler])
         axes.set_title(sampler)
-        axes.set_ylabel("regret (nats)")
-        axes.legend(ncols=2)
     all_axes[-1].set_xlabel("tokens spent by the study")
     return figure
+
+
+def _draw_panel(axes: Axes, standings: Sequence[Standing]) -> None:
+    """Our rules as solid lines with their intervals, Optuna's pruners thin and broken."""
+    own = [standing for standing in standings if not standing.is_stock]
+    stock = [standing for standing in standings if standing.is_stock]
+    for standing, colour in zip(own, cycle(_OWN_COLOURS)):
+        tokens, estimates = zip(*standing.summary.regrets, strict=True)
+        axes.plot(
+            tokens, [e.value for e in estimates], color=colour, linewidth=2.4, label=standing.arm
+        )
+        lows, highs = [e.low for e in estimates], [e.high for e in estimates]
+        axes.fill_between(tokens, lows, highs, color=colour, alpha=0.12, linewidth=0)
+    styles = product(("--", ":", "-."), _STOCK_COLOURS)
+    for standing, (line, colour) in zip(stock, cycle(styles)):
+        tokens, estimates = zip(*standing.summary.regrets, strict=True)
+        axes.plot(
+            tokens,
+            [e.value for e in estimates],
+            color=colour,
+            linewidth=1.4,
+            linestyle=line,
+            label=standing.arm,
+        )
+    axes.set_yscale("log")
+    canvas.show_plain(axes.yaxis)
+    canvas.show_tokens(axes.xaxis)
+    axes.set_ylabel("regret (nats)")
+    axes.legend(ncols=2)

@@ -78,6 +78,7 @@ def verdict_sentences(results: StudyResults) -> str:
         _noise(verification),
         _rule(verification),
         _speed_rule(verification),
+        f"These seeds cost {words.count(verification.tokens)} tokens.",
         _left(results),
     ]
     return " ".join(filter(None, said))

@@ -29,7 +29,6 @@ class Look:
         losses: Final validation losses in nats by arm and seed, infinite where a run diverged;
             a run that failed has none.
         tokens: Seen by the trials that ended.
-        training_s: Training seconds of these.
         wall_clock_s: Seconds for which its study was at work.
     """
 
@@ -39,7 +38,6 @@ class Look:
     num_ended: int
     losses: LossOf
     tokens: int
-    training_s: float
     wall_clock_s: float
 
     @property
@@ -63,23 +61,20 @@ def read_look(spec: StudySpec, plan: Plan, number: int, keys: Sequence[str]) -> 
     recipes = look_recipes(spec, plan, number, keys)
     study = look_study(spec, plan, number, keys)
     if not has_begun(study):
-        return Look(number, tuple(keys), len(recipes), 0, {}, 0, 0.0, 0.0)
+        return Look(number, tuple(keys), len(recipes), 0, {}, 0, 0.0)
     store = StudyStore(study, create=False)
     losses: dict[tuple[str, int], float] = {}
-    num_ended, tokens, training_s = 0, 0, 0.0
+    num_ended, tokens = 0, 0
     for trial, (key, seed, _) in zip(store.trials(), recipes, strict=False):
         if not trial.state.is_finished():
             continue
         values = trial.user_attrs
         num_ended += 1
         tokens += values.get(attrs.TOKENS, 0)
-        training_s += values.get(attrs.SECONDS, 0.0)
         reason, loss = stop_reason_of(trial), values.get(attrs.VAL_LOSS)
         if reason is StopReason.NON_FINITE:
             losses[key, seed] = math.inf
         elif reason is StopReason.COMPLETED and loss is not None:
             losses[key, seed] = loss
     wall_clock_s = float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
-    return Look(
-        number, tuple(keys), len(recipes), num_ended, losses, tokens, training_s, wall_clock_s
-    )
+    return Look(number, tuple(keys), len(recipes), num_ended, losses, tokens, wall_clock_s)

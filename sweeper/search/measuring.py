@@ -14,11 +14,10 @@ from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.bench_trainer import engine_of, ground_of
 from sweeper.training.device import find_device
 from sweeper.training.engine import Pack
-from sweeper.training.packed.engine import PASS_TOKENS
 from sweeper.training.packs import engine_for, new_pack
 from sweeper.training.precision import precision_on, resolved
 from sweeper.training.pretrain import find_cached_base, prepare_base
-from sweeper.training.timing import seconds_per_evaluation, seconds_per_token
+from sweeper.training.timing import seconds_per_evaluation, seconds_per_token, two_passes
 from sweeper.training.workbench import Workbench, lay_out
 
 PRETRAINING_SECONDS = 100.0  # builtin:tiny on two cores
@@ -94,7 +93,7 @@ def _measure(
     speeds = {
         recipe.block_size: 1
         / seconds_per_token(
-            pack, bench.base, recipe, bench.device, most_tokens=2 * PASS_TOKENS[bench.device.kind]
+            pack, bench.base, recipe, bench.device, most_tokens=two_passes(bench.device)
         )
         for recipe in first_of.values()
     }

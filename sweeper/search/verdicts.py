@@ -108,11 +108,6 @@ class Verification:
         return sum(look.tokens for look in self.looks)
 
     @property
-    def training_s(self) -> float:
-        """Training seconds that were spent on it."""
-        return math.fsum(look.training_s for look in self.looks)
-
-    @property
     def noise(self) -> SeedNoise | None:
         """Of the baseline; None with fewer than five seeds on which it stayed finite."""
         losses = [

@@ -10,6 +10,7 @@ from sweeper.study.hyperparameters import (
     Hyperparameters,
     HyperparameterValue,
     experiment_key,
+    experiment_values,
     warmup_steps,
     with_changes,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "VerifySpec",
     "WorkersSpec",
     "experiment_key",
+    "experiment_values",
     "identity",
     "identity_differences",
     "load_study",

@@ -217,7 +217,12 @@ def warmup_steps(warmup: int | float, num_steps: int) -> int:
 
 
 def experiment_key(hyperparameters: Hyperparameters) -> str:
-    """One text for all hyperparameters that mean the same experiment.
+    """One text for all hyperparameters that mean the same experiment."""
+    return json.dumps(experiment_values(hyperparameters), sort_keys=True)
+
+
+def experiment_values(hyperparameters: Hyperparameters) -> dict[str, object]:
+    """By name what tells an experiment from others.
 
     Eight blocks accumulated four times and thirty-two at once give the same gradient, so only
     their product counts. With dropout the random draws differ and so do the experiments.
@@ -226,7 +231,7 @@ def experiment_key(hyperparameters: Hyperparameters) -> str:
     if hyperparameters.dropout == 0:
         del values["batch_size"], values["accumulation"]
         values["effective_batch"] = hyperparameters.effective_batch
-    return json.dumps(values, sort_keys=True)
+    return values
 
 
 @dataclass(frozen=True)

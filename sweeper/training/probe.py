@@ -9,11 +9,11 @@ from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.bench_trainer import engine_of, ground_of
 from sweeper.training.device import find_device, is_out_of_memory
 from sweeper.training.engine import Pack, SeatOutOfMemory
-from sweeper.training.packed.engine import PASS_TOKENS
+from sweeper.training.packed.engine import fills_a_pass
 from sweeper.training.packs import engine_for, new_pack
 from sweeper.training.precision import precision_on, resolved
 from sweeper.training.setup import PrecisionChoice, Setup
-from sweeper.training.timing import batch_tokens, seconds_per_token
+from sweeper.training.timing import seconds_per_token, two_passes
 from sweeper.training.workbench import Workbench, set_up
 
 MEASURED_S = 0.6  # of every recipe; long enough for a median of some steps
@@ -64,7 +64,6 @@ def speeds_of(
         meet: Called with a name before each measurement, which begins when it returns.
     """
     engine = engine_for(engine_of(spec), bench.base, recipes[0])
-    pass_tokens = PASS_TOKENS[bench.device.kind]
     found: dict[int, float] = {}  # seconds a token, by a recipe's place, as measured last
     speeds = []
     for number in slots:
@@ -73,21 +72,24 @@ def speeds_of(
             speeds.append(0.0)
             continue
         for place, recipe in enumerate(recipes):
-            if place in found and batch_tokens(bench.base, recipe) >= pass_tokens:
+            if place in found and fills_a_pass(recipe, bench.device):
                 continue
             meet(f"{number}-{place}")
-            found[place] = _seconds_per_token(pack, bench, recipe, 2 * pass_tokens)
+            found[place] = _seconds_per_token(pack, bench, recipe)
         speeds.append(len(found) / sum(found.values()))
     return tuple(speeds)
 
 
-def _seconds_per_token(
-    pack: Pack, bench: Workbench, recipe: Hyperparameters, most_tokens: int
-) -> float:
+def _seconds_per_token(pack: Pack, bench: Workbench, recipe: Hyperparameters) -> float:
     """Infinite where it does not fit: the others wait at the next meeting all the same."""
     try:
         return seconds_per_token(
-            pack, bench.base, recipe, bench.device, least_s=MEASURED_S, most_tokens=most_tokens
+            pack,
+            bench.base,
+            recipe,
+            bench.device,
+            least_s=MEASURED_S,
+            most_tokens=two_passes(bench.device),
         )
     except (SeatOutOfMemory, RuntimeError, MemoryError) as error:
         if not isinstance(error, SeatOutOfMemory) and not is_out_of_memory(error):

@@ -16,6 +16,7 @@ from sweeper.models.base import Base
 from sweeper.study import Hyperparameters
 from sweeper.training.device import Device
 from sweeper.training.engine import Batch, Pack
+from sweeper.training.packed.engine import PASS_TOKENS
 
 LEAST_CALLS = 3
 _LEARNING_RATE = 1e-4
@@ -37,6 +38,11 @@ def median_seconds(work: Callable[[], object], device: Device, *, least_s: float
         _wait_for(device)
         times_s.append(time.perf_counter() - began)
     return statistics.median(times_s[1:])
+
+
+def two_passes(device: Device) -> int:
+    """Tokens that are enough to time a large batch by: what is beyond takes as long again."""
+    return 2 * PASS_TOKENS[device.kind]
 
 
 def seconds_per_token(
@@ -85,18 +91,9 @@ def seconds_per_evaluation(
         return median_seconds(lambda: pack.evaluate(seats, blocks), device) / len(seats)
 
 
-def batch_tokens(base: Base, recipe: Hyperparameters) -> int:
-    """Tokens of a recipe's effective batch, its blocks cut to what the base allows."""
-    return recipe.effective_batch * _block_size(base, recipe)
-
-
-def _block_size(base: Base, recipe: Hyperparameters) -> int:
-    return min(recipe.block_size, base.max_block_size or recipe.block_size)
-
-
 def random_batch(base: Base, recipe: Hyperparameters, most_tokens: int = sys.maxsize) -> Batch:
     """Random tokens in the shape of a recipe's effective batch, or of as much as is allowed."""
-    block_size = _block_size(base, recipe)
+    block_size = min(recipe.block_size, base.max_block_size or recipe.block_size)
     num_blocks = min(recipe.effective_batch, max(most_tokens // block_size, 1))
     vocabulary = int(base.config["vocab_size"])
     tokens = np.random.default_rng(0).integers(0, vocabulary, (num_blocks, block_size))

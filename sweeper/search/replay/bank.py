@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sweeper.curves import Curve, Point
 from sweeper.errors import UsageError
 from sweeper.files import write_durably
-from sweeper.study import Hyperparameters
+from sweeper.study import Hyperparameters, experiment_values
 from sweeper.training.course import Course
 
 FORMAT = 1
@@ -98,10 +98,10 @@ class Bank:
         return min(runs, key=lambda r: abs(math.log(r.hyperparameters.learning_rate) - wanted))
 
     def _lacking(self, wanted: Hyperparameters, seed: int) -> str:
-        values = _plain(wanted)
-        there = [_plain(run.hyperparameters) for run in self.runs]
+        values = experiment_values(wanted)
+        there = [experiment_values(run.hyperparameters) for run in self.runs]
         for name, value in values.items():
-            allowed = sorted({plain[name] for plain in there}, key=str)
+            allowed = sorted({of_run[name] for of_run in there if name in of_run}, key=str)
             if name not in _NEAREST and value not in allowed:
                 listed = ", ".join(map(str, allowed))
                 return f"the bank has no run with {name}: {value} (allowed: {listed})"
@@ -115,15 +115,8 @@ class Bank:
         return by_key
 
 
-def _plain(hyperparameters: Hyperparameters) -> dict[str, Any]:
-    """What tells recipes apart; how a step is cut into micro-batches does not."""
-    values: dict[str, Any] = hyperparameters.model_dump(mode="json")
-    del values["batch_size"], values["accumulation"]
-    return {"effective_batch": hyperparameters.effective_batch, **values}
-
-
 def _key(hyperparameters: Hyperparameters) -> str:
-    values = _plain(hyperparameters)
+    values = experiment_values(hyperparameters)
     return json.dumps({k: v for k, v in values.items() if k not in _NEAREST}, sort_keys=True)
 
 

@@ -38,10 +38,18 @@ class Terms:
 
 @dataclass(frozen=True)
 class Standing:
-    """How one arm did with one sampler."""
+    """How one arm did with one sampler.
+
+    Attributes:
+        sampler: Its name.
+        arm: The arm's.
+        is_stock: Whether one of Optuna's pruners ended its trials.
+        summary: What its studies came to.
+    """
 
     sampler: str
     arm: str
+    is_stock: bool
     summary: Summary
 
 
@@ -74,7 +82,7 @@ def hold_contest(
         sampler, arm = pairs[place]
         tell(f"{sampler}, {arm.name}", done, len(tasks))
     return [
-        Standing(sampler, arm.name, summarize(found[place], terms.tokens))
+        Standing(sampler, arm.name, arm.pruner is not None, summarize(found[place], terms.tokens))
         for place, (sampler, arm) in enumerate(pairs)
     ]
 

@@ -54,6 +54,13 @@ def fits(base: Base, hyperparameters: Hyperparameters) -> bool:
     )
 
 
+def fills_a_pass(hyperparameters: Hyperparameters, device: Device) -> bool:
+    """Whether a recipe's step leaves no room in a pass for another seat's."""
+    draws = hyperparameters.dropout > 0  # then it goes through in the micro-batches as they are
+    num_blocks = hyperparameters.batch_size if draws else hyperparameters.effective_batch
+    return num_blocks * hyperparameters.block_size >= PASS_TOKENS[device.kind]
+
+
 class PackedEngine:
     """A `Pack` of seats on one frozen GPT-2.
 
