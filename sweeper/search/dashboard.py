@@ -11,9 +11,10 @@ from optuna.artifacts import FileSystemArtifactStore, upload_artifact
 from optuna.trial import Trial
 
 from sweeper.errors import StorageError
+from sweeper.search.claim import Claim
 from sweeper.search.outcomes import Result
 from sweeper.search.storage import storage_url
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 
 _PLOT = "plot_sha256"

@@ -8,8 +8,9 @@ from types import TracebackType
 
 from optuna.exceptions import StorageInternalError
 
+from sweeper.search.claim import Claim
 from sweeper.search.leases import RENEW_SECONDS
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.store import StudyStore
 
 
 class Holding:

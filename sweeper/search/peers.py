@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from sweeper.search.claim import Claim
 from sweeper.search.monitor import Peers
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.store import StudyStore
 
 
 def peers_of(store: StudyStore, claim: Claim) -> Peers:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -15,6 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
+from sweeper.search.claim import Claim
 from sweeper.search.leases import Lease, study_lock
 from sweeper.search.outcomes import Result, violation
 from sweeper.search.prescribed import fixed_trials, most_trials
@@ -31,32 +31,6 @@ from sweeper.study import (
 MAX_CRASHES = 2  # a trial whose worker died more often is given up
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 _STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A trial that this worker holds.
-
-    Attributes:
-        number: Optuna's trial number.
-        trial_id: Optuna's identifier in the storage.
-        hyperparameters: Its recipe, the seed resolved.
-        is_baseline: Whether it is the baseline.
-        hypothesis: The hypothesis that it tests, if any.
-        lease: Proof of the hold.
-    """
-
-    number: int
-    trial_id: int
-    hyperparameters: Hyperparameters
-    is_baseline: bool
-    hypothesis: str | None
-    lease: Lease
-
-    @property
-    def is_protected(self) -> bool:
-        """Whether it runs to the end whatever the others do, because it will be compared."""
-        return self.is_baseline or self.hypothesis is not None
 
 
 class StudyStore:

@@ -18,6 +18,7 @@ from optuna.exceptions import StorageInternalError
 from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search import attributes as attrs
+from sweeper.search.claim import Claim
 from sweeper.search.dashboard import note_trial
 from sweeper.search.holding import Holding
 from sweeper.search.monitor import Monitor
@@ -25,7 +26,7 @@ from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
 from sweeper.search.progress import trial_folder
 from sweeper.search.storage import storage_error
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.store import StudyStore
 from sweeper.search.trainers import new_trainer
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 from unittest.mock import patch
 
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.claim import Claim
+from sweeper.search.store import StudyStore
 from tests.benchmarks.job import Job
 from tests.benchmarks.ours import run_job
 

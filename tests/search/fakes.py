@@ -9,8 +9,9 @@ from typing import Any
 
 from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.claim import Claim
 from sweeper.search.outcomes import Result
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 
 TOKENS_PER_TRIAL = 4_000

@@ -7,9 +7,10 @@ import pytest
 
 from sweeper.curves import Point, StopReason, write_curve
 from sweeper.errors import CheckpointError, NoCompletedTrialError, UsageError
+from sweeper.search.claim import Claim
 from sweeper.search.progress import take_snapshot, trial_folder
 from sweeper.search.results import StudyResults, find_trial, importances_of, load_results
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.store import StudyStore
 from tests.search.fakes import claimed, result, run_faked, spec_at
 
 

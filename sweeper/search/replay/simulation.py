@@ -15,12 +15,13 @@ from optuna.pruners import BasePruner
 from optuna.storages import InMemoryStorage
 
 from sweeper.curves import Point, Stop, StopReason
+from sweeper.search.claim import Claim
 from sweeper.search.monitor import Monitor
 from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
 from sweeper.search.replay.arms import Arm
 from sweeper.search.replay.bank import Bank, Run
-from sweeper.search.store import Claim, StudyStore
+from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from sweeper.training.course import Course
 
