@@ -52,6 +52,25 @@ def test_elsewhere_than_on_a_terminal_a_line_comes_only_when_a_trial_ends() -> N
     ]
 
 
+def test_a_part_of_a_study_is_named_and_counted_from_its_own_start() -> None:
+    shown = console(terminal=False)
+    seconds = iter([0.0, 0.0, 1000.0, 1010.0])
+    part = "other seeds, look 1 of 2"
+    with StudyView(shown, clock=lambda: next(seconds)) as view:
+        view.observe(UNDER_WAY)
+        view.observe(Snapshot(num_trials=20, part=part))
+        ended = {StopReason.COMPLETED: 5}
+        begun = Snapshot(num_trials=20, ended=ended, tokens=5_000, part=part)
+        view.observe(begun)
+        shown.print(view.panel(begun))
+    text = text_of(shown)
+    assert f"{part}: training the first trials" in text
+    assert f"{part}: 5/20 trials\n" in text
+    assert f"{part}: trials" in text
+    assert "30.0 s left" in text, "fifteen trials at two seconds each"
+    assert "baseline" not in text.split(part)[-1]
+
+
 def test_the_panel_shows_trials_tokens_best_and_what_runs() -> None:
     shown = console(terminal=False)
     seconds = iter([0.0, 0.0, 60.0])

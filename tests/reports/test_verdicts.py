@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
+from rich.console import Console
+
 from sweeper.reports.report import write_report
+from sweeper.reports.terminal import status, summary
+from sweeper.reports.verdicts import verdict_sentences
 from sweeper.search.results import load_results
 from sweeper.search.store import StudyStore
 from tests.search import test_verdicts as other_seeds
@@ -41,6 +46,7 @@ def test_report_says_what_other_seeds_came_to(tmp_path: Path) -> None:
     assert quicker[4].strip() == "\u00d71.25"
     for part in (
         "Speeds were measured in 15 turns",
+        "These seeds cost 104k tokens.",
         "On 8 seeds that no trial had, the best recipe ends",
         "The noise floor: over 8 seeds the baseline itself ends at",
         "The unit of replication is the seed",
@@ -60,6 +66,42 @@ def test_report_in_the_middle_of_it_says_what_is_left(tmp_path: Path) -> None:
     assert "2 comparisons not decided yet" in text
     assert "diverged on" in text
     assert "undecided" in text
+
+
+def test_terminal_tells_verdicts_and_how_far_the_looks_are(tmp_path: Path) -> None:
+    spec = other_seeds.searched(tmp_path)
+    other_seeds.planned(spec)
+    other_seeds.look(spec, other_seeds.noisy({"smaller blocks": -0.3, "more rank": -0.3}))
+    other_seeds.look(spec, other_seeds.noisy({}), most=3)
+    results = load_results(StudyStore(spec, create=False))
+    console = Console(file=io.StringIO(), width=110, color_system=None)
+    console.print(status(results))
+    console.print(summary(results))
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    counted = "1 supported, 1 refuted, 2 undecided"
+    assert text.count(f"Other seeds: look 2 of 2, 3 of 6 trials ended; {counted}") == 2
+    (row,) = [line for line in text.splitlines() if "smaller blocks" in line and "seeds" in line]
+    assert "5 seeds" in row
+    assert row.rstrip().endswith("supported")
+    assert "One seed per recipe" not in text
+
+
+def test_lead_that_was_no_luck_is_not_called_so(tmp_path: Path) -> None:
+    """The best recipe's trial in the search had ended at 4.004."""
+
+    def loss_of(name: str, seed: int) -> float:
+        return 4.004 + (0.3 if name != "best" else 0.0) + seed * 1e-9
+
+    spec = other_seeds.searched(tmp_path)
+    best = load_results(StudyStore(spec, create=False)).best
+    assert best is not None
+    assert best.val_loss is not None
+    shift = best.val_loss - 4.004
+    other_seeds.planned(spec)
+    other_seeds.look(spec, lambda name, seed: loss_of(name, seed) + shift)
+    text = verdict_sentences(load_results(StudyStore(spec, create=False)))
+    assert "had ended where it ends on these seeds" in text
+    assert "luck" not in text
 
 
 def test_study_without_other_seeds_says_so_as_before(tmp_path: Path) -> None:

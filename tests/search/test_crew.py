@@ -12,7 +12,7 @@ import pytest
 from sweeper.errors import WorkerError
 from sweeper.search import crew as crew_module
 from sweeper.search import probing
-from sweeper.search.crew import Crew, assumed_crew, choose_crew
+from sweeper.search.crew import Crew, assumed_crew, choose_crew, known_crew
 from sweeper.search.pool import PoolCrash, close_pool
 from sweeper.search.probing import (
     Measurement,
@@ -146,6 +146,7 @@ def test_choice_is_kept_while_its_situation_lasts(tmp_path: Path, machine: Any) 
     first = chosen(tmp_path, fake)
     num_asked = len(fake.asked)
     assert chosen(tmp_path, fake) == first
+    assert known_crew(study(tmp_path)) == first
     assert len(fake.asked) == num_asked
     assert chosen(tmp_path, fake, slots=4) != first
     assert len(fake.asked) > num_asked

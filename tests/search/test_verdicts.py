@@ -15,6 +15,7 @@ from sweeper.curves import StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.planning import begin_plan
+from sweeper.search.progress import Snapshot
 from sweeper.search.results import load_results
 from sweeper.search.runner import RunOutcome, run_study
 from sweeper.search.store import StudyStore
@@ -359,9 +360,16 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
     }  # fmt: skip
     spec = new_study(**changes)
     run_study(spec, observe=nothing, tell=nothing)
-    outcome = verify_study(spec, observe=nothing, tell=nothing)
+    seen: list[Snapshot] = []
+    outcome = verify_study(spec, observe=seen.append, tell=nothing)
     assert outcome is not None
     assert outcome.signal is None
+    assert {snapshot.part for snapshot in seen} == {"other seeds, look 1 of 1"}
+    assert all(snapshot.best_val_loss is None for snapshot in seen)
+    labels = {trial.label for snapshot in seen for trial in snapshot.running}
+    arms = {label.split(", seed ")[0] for label in labels}
+    assert arms
+    assert arms <= {"baseline", "no rate"}
     found = verification_of(spec)
     assert verdicts(found)["no rate"] is Verdict.REFUTED, found.comparisons
     assert len(found.comparisons[1].pairs) == 15

@@ -54,6 +54,15 @@ def test_recipe_that_fills_a_pass_alone_is_measured_once(
     assert timed.met == ["1-0", "1-1", "4-1"]
 
 
+def test_recipe_with_dropout_shares_passes_by_its_micro_batches(
+    bench: Workbench, tmp_path: Path, timed: Timed
+) -> None:
+    """64 micro-batches of 64 tokens: each leaves room for the neighbours' own."""
+    drawing = tiny.recipe(accumulation=64, dropout=0.1)
+    speeds_of(spec_at(tmp_path), bench, (1, 4), [drawing], timed.met.append)
+    assert timed.met == ["1-0", "4-0"]
+
+
 def test_partners_of_a_pack_that_does_not_fit_need_not_wait(
     bench: Workbench, tmp_path: Path, timed: Timed
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
-from sweeper.curves import Curve, Point
+from sweeper.cli import app
+from sweeper.curves import Curve, Point, StopReason
+from sweeper.curves.curve import write_curve
 from sweeper.errors import UsageError
+from sweeper.search.progress import trial_folder
 from sweeper.search.replay.bank import Bank, Run, read_bank, write_bank
 from sweeper.search.replay.recording import bank_of
 from sweeper.search.results import load_results
 from sweeper.search.store import StudyStore
-from tests.search.fakes import run_faked, spec_at
+from sweeper.study import StudySpec, load_study, spec_to_plain
+from tests.search.fakes import claimed, result, run_faked, spec_at
 from tests.search.replay.banks import RATES, SEEDS, new_bank, new_spec
 
 
@@ -115,6 +121,48 @@ def test_file_that_lost_something_is_refused(bank: Bank, tmp_path: Path) -> None
         np.savez(path, **{**arrays, name: arrays[name][:-1]})
         with pytest.raises(UsageError, match="damaged"):
             read_bank(path)
+
+
+def test_bank_is_made_of_the_whole_runs_of_a_study(tmp_path: Path) -> None:
+    """By the command; of two equal experiments one is kept, and a failed one is not."""
+    off = {"spike": "off", "plateau": "off", "peers": "off"}
+    listed = [{"rank": 4}, {"rank": 4, "batch_size": 4, "accumulation": 2}, {"rank": 1}]
+    study = spec_at(tmp_path, prune=off, space={}, trials=listed, search={"sampler": "list"})
+    (tmp_path / "qa.md").write_text("Q: a\nA: b\n")
+    study.path.write_text(json.dumps(spec_to_plain(study)))
+    store = StudyStore(study, create=True)
+    for loss in (5.0, 4.5, 4.5, None):
+        claim = claimed(store)
+        same = store.same_experiment(claim)
+        write_run(study, claim.number, 5.0 if loss is None else loss)
+        if loss is None:
+            store.finish(claim, result(StopReason.ERROR, None))
+        else:
+            number = None if same is None else same.number
+            store.finish(claim, result(val_loss=loss, same_as=number))
+    out = tmp_path / "bank.npz"
+    outcome = CliRunner().invoke(app, ["bank", str(study.path), str(out)])
+    assert outcome.exit_code == 0, outcome.output
+    assert "2 runs of 4,000 tokens" in outcome.stdout
+    bank = read_bank(out)
+    assert [run.hyperparameters.rank for run in bank.runs] == [2, 4]
+    assert [run.final_val_loss for run in bank.runs] == [5.0, 4.5]
+    assert (bank.tokens_per_trial, bank.every_tokens) == (4_000, 1_000)
+    assert bank.source == ("small", load_study(study.path, []).digest)
+
+
+def write_run(study: StudySpec, number: int, loss: float) -> None:
+    """A curve of sixteen steps of 256 tokens, evaluated at its ends."""
+    folder = trial_folder(study, number)
+    folder.mkdir(parents=True)
+    points = [Point(step=0, tokens=0, val_loss=6.0, seconds=0.0)]
+    for step in range(1, 17):
+        tokens = min(256 * step, 4_000)
+        val_loss = loss if step == 16 else None
+        points.append(
+            Point(step=step, tokens=tokens, train_loss=loss, val_loss=val_loss, seconds=step)
+        )
+    write_curve(folder / "curve.jsonl", points)
 
 
 def test_study_that_prunes_makes_no_bank(tmp_path: Path) -> None:
