@@ -6,7 +6,6 @@ falls on a first alarm: real runs come back from steps that look fatal.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from sweeper.curves import Point, Stop, StopReason
@@ -14,6 +13,7 @@ from sweeper.curves.climb import ClimbDetector
 from sweeper.curves.non_finite import find_non_finite
 from sweeper.curves.plateau import find_plateau
 from sweeper.curves.spike import Excursion, SpikeDetector, SpikeSettings
+from sweeper.search.peer_rules import PEER_RULES, Passage, Peers
 from sweeper.study import Hyperparameters, PruneSpec, warmup_steps
 from sweeper.study.schedule import decay_left
 from sweeper.training.course import Course
@@ -21,21 +21,6 @@ from sweeper.training.course import Course
 CONFIRMING_POINTS = 3
 # A rate that still falls can gain late: this many margins more for a whole decay.
 DECAY_MARGINS = 4.0
-ASHA_REDUCTION = 3
-
-
-@dataclass(frozen=True)
-class Peers:
-    """What a trial may know of the others, running ones included.
-
-    Attributes:
-        best_val_loss: Lowest validation loss that any other trial has reached.
-        at_rung: Validation losses of the others at the rung nearest below so
-            many tokens.
-    """
-
-    best_val_loss: Callable[[], float | None]
-    at_rung: Callable[[int], Sequence[float]]
 
 
 @dataclass
@@ -121,7 +106,7 @@ class Monitor:
     def _judge_rung(self, point: Point) -> Stop | None:
         if point.val_loss is None or self._warming_up(point.step):
             return None
-        return self._judge_plateau(point.val_loss, point) or self._judge_peers(point)
+        return self._judge_plateau(point.val_loss, point) or self._judge_peers()
 
     def _judge_plateau(self, val_loss: float, point: Point) -> Stop | None:
         """Flat, and too far from the best for what may still come to matter."""
@@ -149,28 +134,31 @@ class Monitor:
             f"{hopeful - best:.2f} nats above the best trial's {best:.4f}",
         )
 
-    def _judge_peers(self, point: Point) -> Stop | None:
-        """Asynchronous successive halving (Li et al. 2018, arXiv:1810.05934), stopping form.
+    def _judge_peers(self) -> Stop | None:
+        passages = self._passages()
+        if self.prune.peers == "off" or not passages:
+            return None
+        return PEER_RULES[self.prune.peers](passages, self.peers)
 
-        At rungs a factor of three apart, a trial goes on if it is in the best
-        third of all that have passed the rung, running ones included.
-        """
-        if self.prune.peers != "asha" or point.val_loss is None:
-            return None
-        rung = point.tokens // self.course.every_tokens
-        if rung < 1 or not _is_power(rung, ASHA_REDUCTION):
-            return None
-        others = self.peers.at_rung(point.tokens)
-        if len(others) + 1 < ASHA_REDUCTION:
-            return None
-        better = sum(other < point.val_loss for other in others)
-        if better < (len(others) + 1) / ASHA_REDUCTION:
-            return None
-        return Stop(
-            StopReason.PEERS,
-            f"val loss {point.val_loss:.4f} at {point.tokens:,} tokens: {better} of {len(others)} "
-            f"others were better there",
-        )
+    def _passages(self) -> list[Passage]:
+        """Its rungs so far, but for those in warmup; none without the base's own loss."""
+        start_loss = self._points[0].val_loss
+        if start_loss is None:
+            return []
+        return [
+            Passage(
+                tokens=point.tokens,
+                total_tokens=self.course.total_tokens,
+                rung=point.tokens // self.course.every_tokens,
+                val_loss=point.val_loss,
+                start_loss=start_loss,
+                decay_left=self._decay_left(point.step),
+            )
+            for point in self._points
+            if point.val_loss is not None
+            and point.tokens >= self.course.every_tokens
+            and not self._warming_up(point.step)
+        ]
 
     @property
     def _warmup_steps(self) -> int:
@@ -181,9 +169,3 @@ class Monitor:
 
     def _decay_left(self, step: int) -> float:
         return decay_left(step, self.course.total_steps, self.hyperparameters)
-
-
-def _is_power(number: int, base: int) -> bool:
-    while number % base == 0:
-        number //= base
-    return number == 1

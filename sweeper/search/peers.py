@@ -2,26 +2,46 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from optuna.trial import FrozenTrial, TrialState
+
 from sweeper.search.claim import Claim
-from sweeper.search.monitor import Peers
+from sweeper.search.peer_rules import Peers
 from sweeper.search.store import StudyStore
 
 
 def peers_of(store: StudyStore, claim: Claim) -> Peers:
     """The other trials of a study, as they stand whenever they are asked for."""
 
-    def values() -> list[dict[int, float]]:
-        return [
-            trial.intermediate_values for trial in store.trials() if trial.number != claim.number
-        ]
+    def others() -> list[FrozenTrial]:
+        return [trial for trial in store.trials() if trial.number != claim.number]
 
     def best() -> float | None:
-        return min((v for curve in values() for v in curve.values()), default=None)
+        losses = (v for trial in others() for v in trial.intermediate_values.values())
+        return min(losses, default=None)
 
     def at_rung(tokens: int) -> list[float]:
-        """Each peer's newest loss at or below so many tokens, if it came that far."""
-        rung = store.spec.evaluate.every_tokens
-        reached = [c for c in values() if c and max(c) // rung >= tokens // rung]
-        return [c[max(t for t in c if t // rung <= tokens // rung)] for c in reached]
+        return _reached(others(), tokens // every_tokens, every_tokens)
 
-    return Peers(best, at_rung)
+    def pace_at(tokens: int) -> float | None:
+        leaders = _leaders(others())
+        return min(_reached(leaders, tokens // every_tokens, every_tokens), default=None)
+
+    every_tokens = store.spec.evaluate.every_tokens
+    return Peers(best, at_rung, pace_at)
+
+
+def _leaders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """The best of those that completed, and all that run."""
+    completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    best = min(completed, key=lambda trial: (trial.value, trial.number), default=None)
+    running = [trial for trial in trials if trial.state is TrialState.RUNNING]
+    return running if best is None else [best, *running]
+
+
+def _reached(trials: Iterable[FrozenTrial], rung: int, every_tokens: int) -> list[float]:
+    """Each trial's newest loss at or below a rung, if it came that far."""
+    curves = [trial.intermediate_values for trial in trials if trial.intermediate_values]
+    reached = [curve for curve in curves if max(curve) // every_tokens >= rung]
+    return [curve[max(t for t in curve if t // every_tokens <= rung)] for curve in reached]

@@ -170,8 +170,10 @@ class PruneSpec(Section):
     plateau: Annotated[PlateauRule | None, _DefaultOrOff(PlateauRule)] = Field(
         PlateauRule(), description="Stop when the validation loss no longer falls."
     )
-    peers: Literal["off", "asha"] = Field(
-        "off", description="Stop when other trials were better at the same tokens."
+    peers: Literal["off", "lag", "asha"] = Field(
+        "off",
+        description="Stop when other trials were better at the same tokens: lag, by how far; "
+        "asha, by how many.",
     )
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from sweeper.curves import Point, Stop
-from sweeper.search.monitor import Monitor, Peers
+from sweeper.search.monitor import Monitor
+from sweeper.search.peer_rules import Peers
 from sweeper.study import Hyperparameters, PruneSpec
 from sweeper.training.course import Course
 
@@ -35,7 +36,7 @@ def monitor(
         hyperparameters=recipe,
         course=Course.of(recipe, STEPS * TOKENS_PER_STEP, RUNG_STEPS * TOKENS_PER_STEP),
         prune=PruneSpec.model_validate(prune or {}),
-        peers=Peers(lambda: best, lambda _: at_rung),
+        peers=Peers(lambda: best, lambda _: at_rung, lambda _: min(at_rung, default=None)),
         protected=protected,
     )
 
@@ -244,10 +245,45 @@ def test_halving_asks_at_rungs_a_factor_of_three_apart() -> None:
         return []
 
     watch = monitor(prune={"peers": "asha"})
-    watch.peers = Peers(lambda: None, at_rung)
+    watch.peers = Peers(lambda: None, at_rung, lambda _: None)
     shown(watch, healthy())
 
     assert asked == [1, 3, 9]
+
+
+LAG_ALONE = {"peers": "lag", "spike": "off", "plateau": "off"}
+
+
+@pytest.mark.parametrize(
+    ("pace", "step"),
+    [
+        # Of a gain of 1 nat it may make up 0.05 x (200 - step) / step: 0.117 behind at step 60.
+        (5.0, 60),
+        (6.0, 10),  # the leader has gained nothing either
+        (5.995, 10),
+        (6.105, None),  # within half a hundredth
+        (6.3, None),  # it leads
+        (None, None),  # nobody was here before
+    ],
+)
+def test_laggard_is_ended_where_it_cannot_catch_up(pace: float | None, step: int | None) -> None:
+    level = 6.13 if pace != 5.0 else 5.15
+    losses = [START] + [level] * STEPS
+    at_rung = [] if pace is None else [pace]
+    found = shown(monitor(prune=LAG_ALONE, at_rung=at_rung), losses)
+    assert (found and found[0]) == step
+    if found:
+        assert found[1].reason == "peers"
+        assert f"behind the pace of {pace:.4f}" in found[1].evidence
+
+
+def test_rate_that_still_falls_may_lag_twice_as_far() -> None:
+    losses = [START] + [5.25] * STEPS
+    ends = [
+        shown(monitor(prune=LAG_ALONE, at_rung=[5.0], schedule=schedule, warmup=0), losses)
+        for schedule in ("constant", "linear")
+    ]
+    assert [end and end[0] for end in ends] == [40, 60]
 
 
 def test_replayed_points_are_remembered_and_not_judged() -> None:

@@ -37,7 +37,8 @@ def own_arms() -> list[Arm]:
     return [
         Arm("no pruning"),
         Arm("spike, plateau", PruneSpec(peers="off")),
-        Arm("spike, plateau, peers", PruneSpec(peers="asha")),
+        Arm("spike, plateau, asha", PruneSpec(peers="asha")),
+        Arm("spike, plateau, lag", PruneSpec(peers="lag")),
     ]
 
 

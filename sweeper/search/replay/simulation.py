@@ -135,6 +135,7 @@ def _study(spec: StudySpec, bank: Bank, arm: Arm, *, tokens: int, seed: int) -> 
             "budget": spec.budget.model_copy(update=budget),
             "evaluate": spec.evaluate.model_copy(update={"every_tokens": bank.every_tokens}),
             "prune": arm.prune,
+            "hypotheses": (),  # no rule may end them, so they tell none from another
             "storage": "default",
             "output": None,
         }
