@@ -10,6 +10,7 @@ from statistics import fmean
 from sweeper.reports import words
 from sweeper.search.results import StudyResults
 from sweeper.search.verdicts import Comparison, Verdict, Verification
+from sweeper.study import StudySpec
 
 _UNIT = {"val_loss": "seed", "speed": "turn"}  # of replication
 
@@ -76,6 +77,7 @@ def verdict_sentences(results: StudyResults) -> str:
     said = [
         _winner(results, verification),
         _noise(verification),
+        _judged_on(results.spec),
         _rule(verification),
         _speed_rule(verification),
         f"These seeds cost {words.count(verification.tokens)} tokens.",
@@ -138,6 +140,21 @@ def _noise(verification: Verification) -> str:
         f"The noise floor: over {words.plural(noise.num_seeds, 'seed')} the baseline itself "
         f"ends at {words.nats(noise.mean)} nats with a standard deviation of "
         f"{words.nats(noise.spread)}."
+    )
+
+
+def _judged_on(spec: StudySpec) -> str:
+    """Whether the search had seen the documents that other seeds are judged on."""
+    if spec.data is None:
+        return "Losses are the command's own; whether it keeps a test set apart is not known here."
+    if spec.data.test is None:
+        return (
+            "The validation set of the search also served these seeds: what fits its documents "
+            "by chance still counts. data.test sets other documents apart."
+        )
+    return (
+        f"Losses are on the test split, {100 * spec.data.test:.3g} % of the documents, on which "
+        "no trial was trained and none of the search was judged."
     )
 
 

@@ -118,13 +118,15 @@ def look_study(spec: StudySpec, plan: Plan, look: int, keys: Sequence[str]) -> S
     baseline, *others = look_recipes(spec, plan, look, keys)
     first, last = (plan.pairs[look - 1] if look else 0) + 1, plan.pairs[look]
     recipe = dict(as_plain(baseline[2]))
-    plain = spec_to_plain(spec) | {
+    plain: dict[str, Any] = spec_to_plain(spec)
+    plain |= {
         "name": f"{spec.folder_name}.seeds-{first}-{last}",
         "baseline": {"hyperparameters": recipe, "recorded": None},
         "space": {},
         "search": {"sampler": "list"},
         "trials": [_changes(recipe, dict(as_plain(other))) for _, _, other in others],
         "prune": {"spike": "off", "plateau": "off", "peers": "off"},
+        "evaluate": {**plain["evaluate"], "split": judged_split(spec)},
         "hypotheses": [],
         "verify": None,
         "budget": {
@@ -134,6 +136,11 @@ def look_study(spec: StudySpec, plan: Plan, look: int, keys: Sequence[str]) -> S
         "output": os.path.relpath(verification_folder(spec), spec.folder),
     }
     return spec_from_plain(plain, spec.path)
+
+
+def judged_split(spec: StudySpec) -> str:
+    """The side of the split on which other seeds are judged: one that no trial saw, if any."""
+    return "validation" if spec.data is None or spec.data.test is None else "test"
 
 
 def look_recipes(

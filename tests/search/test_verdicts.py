@@ -23,6 +23,7 @@ from sweeper.search.verdicts import Verdict, Verification, load_verification
 from sweeper.search.verification import BASELINE, look_recipes, look_study, verification_folder
 from sweeper.search.verifying import verify_study
 from sweeper.study import StudySpec
+from sweeper.training.manifest import read_manifest
 from tests.search.conftest import NewStudy
 from tests.search.fakes import claimed, result, run_faked, spec_at
 
@@ -357,6 +358,7 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
         "baseline": {"hyperparameters": {"learning_rate": 3e-2, "block_size": 16, "rank": 2,
                                          "batch_size": 4, "precision": "fp32"}},
         "verify": {"pairs": [5], "best": False},
+        "data": {"test": "10%"},
     }  # fmt: skip
     spec = new_study(**changes)
     run_study(spec, observe=nothing, tell=nothing)
@@ -372,6 +374,14 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
     assert arms <= {"baseline", "no rate"}
     found = verification_of(spec)
     assert verdicts(found)["no rate"] is Verdict.REFUTED, found.comparisons
+    searched_on, looked_on = (
+        {read_manifest(path).plan.evaluate.split for path in folder.glob("trials/*/manifest.json")}
+        for folder in (
+            spec.output_folder,
+            look_study(spec, found.plan, 0, ["hypothesis:no rate"]).output_folder,
+        )
+    )
+    assert (searched_on, looked_on) == ({"validation"}, {"test"})
     assert len(found.comparisons[1].pairs) == 15
     assert len({base for _, base in found.comparisons[0].pairs}) == 5
     assert verify_study(spec, observe=nothing, tell=nothing) is None
