@@ -15,6 +15,7 @@ from sweeper.reports.recipe import recipe_yaml
 from sweeper.reports.rows import TrialRow, state_words, trial_rows
 from sweeper.reports.settings import portable, setting_rows
 from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
+from sweeper.reports.winner import WinnerRow, winner_rows, winner_sentences
 from sweeper.search.results import StudyResults, TrialResult
 
 MARKDOWN_FILE = "report.md"
@@ -75,6 +76,8 @@ class ReportContent:
     reproduce: str
     verdicts: list[VerdictRow]
     verdict_text: str
+    winners: list[WinnerRow]
+    winner_text: str
     hypotheses: list[HypothesisRow]
     figures: list[FigureText]
     rows: list[TrialRow]
@@ -114,6 +117,8 @@ def report_content(results: StudyResults) -> ReportContent:
         reproduce=f"sweeper reproduce {words.shell_word(portable(str(results.spec.path)))}",
         verdicts=verdict_rows(results.verification),
         verdict_text=verdict_sentences(results),
+        winners=winner_rows(results),
+        winner_text=winner_sentences(results),
         hypotheses=hypothesis_rows(results),
         figures=figures,
         rows=trial_rows(results),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from statistics import fmean
 
 from sweeper.reports import words
 from sweeper.search.results import StudyResults
@@ -38,9 +37,7 @@ def _row(comparison: Comparison) -> VerdictRow:
     effect, interval = effect_words(comparison)
     diverged = f", diverged on {comparison.num_diverged}" if comparison.num_diverged else ""
     return VerdictRow(
-        name=f"the best recipe (trial {arm.trial})"
-        if arm.hypothesis is None
-        else words.clean(arm.hypothesis, 80),
+        name=_name(comparison),
         expectation=f"{arm.metric} {arm.expects} baseline",
         pairs=words.plural(len(comparison.pairs), _UNIT[arm.metric]) + diverged,
         effect=effect,
@@ -48,6 +45,14 @@ def _row(comparison: Comparison) -> VerdictRow:
         p_value=_p_words(comparison.p_value),
         verdict=comparison.verdict.value,
     )
+
+
+def _name(comparison: Comparison) -> str:
+    arm = comparison.arm
+    if arm.hypothesis is not None:
+        return words.clean(arm.hypothesis, 80)
+    which = "the best recipe" if arm.place in (None, 1) else f"number {arm.place} of the search"
+    return f"{which} (trial {arm.trial})"
 
 
 def effect_words(comparison: Comparison) -> tuple[str, str]:
@@ -75,7 +80,6 @@ def verdict_sentences(results: StudyResults) -> str:
     if verification is None:
         return ""
     said = [
-        _winner(results, verification),
         _noise(verification),
         _judged_on(results.spec),
         _rule(verification),
@@ -97,39 +101,6 @@ def verification_words(verification: Verification) -> str:
         f"Other seeds: look {look.number + 1} of {len(verification.plan.pairs)}, "
         f"{look.num_ended} of {words.plural(look.num_trials, 'trial')} ended; {counted}"
     )
-
-
-def _winner(results: StudyResults, verification: Verification) -> str:
-    """The best recipe on seeds on which it was not picked, beside what it was picked for."""
-    best = next((c for c in verification.comparisons if c.arm.hypothesis is None), None)
-    if best is None or best.effect is None:
-        return ""
-    effect = best.effect
-    text = (
-        f"On {words.plural(effect.num_pairs, 'seed')} that no trial had, the best recipe ends "
-        f"{words.nats(abs(effect.mean))} nats {'below' if effect.mean < 0 else 'above'} the "
-        f"baseline ({_percent(effect.level)} interval {words.nats_change(effect.low)} to "
-        f"{words.nats_change(effect.high)})."
-    )
-    curse = _curse(results, best)
-    if curse is None:
-        return text
-    if abs(curse) < 0.0005:
-        return f"{text} Its trial in the search had ended where it ends on these seeds."
-    return (
-        f"{text} Its trial in the search had ended {words.nats(abs(curse))} nats "
-        f"{'lower' if curse > 0 else 'higher'} than it does on these seeds"
-        f"{': so much of its lead was luck' if curse > 0 else ''}."
-    )
-
-
-def _curse(results: StudyResults, best: Comparison) -> float | None:
-    """How far the mean on fresh seeds lies above the loss for which the trial was picked."""
-    picked = next((t.val_loss for t in results.trials if t.number == best.arm.trial), None)
-    fresh = [own for own, _ in best.pairs]
-    if picked is None or not all(map(math.isfinite, fresh)):
-        return None
-    return fmean(fresh) - picked
 
 
 def _noise(verification: Verification) -> str:
@@ -202,7 +173,3 @@ def _left(results: StudyResults) -> str:
             f"Trial {best.number} was found after the plan was made, and is not among them."
         )
     return " ".join(said)
-
-
-def _percent(level: float) -> str:
-    return f"{100 * level:g} %"

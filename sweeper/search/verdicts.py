@@ -34,6 +34,7 @@ class Comparison:
         pairs: What was measured of the arm and of the baseline. Losses in nats for every seed
             with both as of the newest look, infinite for a run that diverged; or tokens a second
             in every turn.
+        seeds: Those of the pairs, in their order; none for speeds.
         effect: The mean difference as of the newest look, its p-value and interval over all
             looks; None before the first, and where any difference is infinite.
         p_value: As of the newest look, over all looks and all comparisons of the plan; None
@@ -43,6 +44,7 @@ class Comparison:
 
     arm: Arm
     pairs: tuple[tuple[float, float], ...] = ()
+    seeds: tuple[int, ...] = ()
     effect: PairedEffect | None = None
     p_value: float | None = None
     verdict: Verdict = Verdict.UNDECIDED
@@ -195,12 +197,9 @@ def _measured(
             return found
         effect = effect_at_look(found.differences, num_looks=1, alpha=plan.alpha)
         return replace(found, effect=effect)
-    pairs = tuple(
-        (losses[arm.key, seed], losses[BASELINE, seed])
-        for seed in plan.seeds
-        if (arm.key, seed) in losses and (BASELINE, seed) in losses
-    )
-    found = Comparison(arm, pairs)
+    seeds = tuple(s for s in plan.seeds if (arm.key, s) in losses and (BASELINE, s) in losses)
+    pairs = tuple((losses[arm.key, seed], losses[BASELINE, seed]) for seed in seeds)
+    found = Comparison(arm, pairs, seeds)
     differences = found.differences
     if len(differences) < LEAST_PAIRS or not all(map(math.isfinite, differences)):
         return found

@@ -29,12 +29,14 @@ class Arm:
     """A recipe that is compared with the baseline.
 
     Attributes:
-        hypothesis: The hypothesis's name; None for the best recipe.
+        hypothesis: The hypothesis's name; None for a recipe that only the search found.
         hyperparameters: Its recipe; each seed of the plan replaces the recipe's.
         expects: `<` or `>`, the side of the baseline's loss on which it is expected.
         trial: Number of the search's trial with this recipe.
         metric: What is compared: `val_loss`, in nats on other seeds, or `speed`, in tokens a
             second.
+        place: Among the best experiments of the search, from 1; None where it is not of those
+            that the plan took up.
     """
 
     hypothesis: str | None
@@ -42,11 +44,14 @@ class Arm:
     expects: str
     trial: int
     metric: str = "val_loss"
+    place: int | None = None
 
     @property
     def key(self) -> str:
         """Stands for it among all arms, whatever its hypothesis is called."""
-        return "best" if self.hypothesis is None else f"hypothesis:{self.hypothesis}"
+        if self.hypothesis is not None:
+            return f"hypothesis:{self.hypothesis}"
+        return "best" if self.place in (None, 1) else f"best:{self.place}"
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,7 @@ class Plan:
         seeds: As many as the last look needs; no trial of the search had any of them.
         arms: What is compared with the baseline.
         turns: How often the speed of each is measured, where an arm is about speed.
+        top: How many of the best recipes were asked for.
     """
 
     pairs: tuple[int, ...]
@@ -66,6 +72,7 @@ class Plan:
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     turns: int
+    top: int = 1
 
     def seeds_of(self, look: int) -> tuple[int, ...]:
         """The seeds that a look adds to those before it."""
@@ -84,9 +91,12 @@ def read_plan(spec: StudySpec) -> Plan | None:
         return None
     try:
         plain = json.loads(path.read_bytes())
-        arms = tuple(Arm(**arm) for arm in plain["arms"])
-        pairs, seeds = tuple(plain["pairs"]), tuple(plain["seeds"])
-        return Plan(pairs, plain["alpha"], seeds, arms, plain["turns"])
+        listed = {
+            "pairs": tuple(plain["pairs"]),
+            "seeds": tuple(plain["seeds"]),
+            "arms": tuple(Arm(**arm) for arm in plain["arms"]),
+        }
+        return Plan(**(plain | listed))
     except (ValueError, KeyError, TypeError) as error:
         raise StorageError(
             f"{path.name} in {spec.output_folder.name}/{FOLDER} is damaged. Remove the folder to "

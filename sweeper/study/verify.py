@@ -10,12 +10,13 @@ from pydantic import Field
 from pydantic.json_schema import JsonSchemaValue
 
 from sweeper.study.problems import shown, wrong
-from sweeper.study.quantities import Percent, Quantity
+from sweeper.study.quantities import Percent, Quantity, Whole
 from sweeper.study.section import Section
 
 LEAST_PAIRS = 5  # with fewer, no interval is narrow enough to say anything
 MOST_PAIRS = 100
 MOST_LOOKS = 5
+MOST_TOP = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class _Looks(Quantity):
 
 
 class VerifySpec(Section):
-    """Training baseline, hypotheses and best recipe again, on seeds that no trial had."""
+    """Training baseline, hypotheses and best recipes again, on seeds that no trial had."""
 
     pairs: Annotated[tuple[int, ...], _Looks()] = Field(
         (5, 8),
@@ -50,4 +51,6 @@ class VerifySpec(Section):
     alpha: Annotated[float, Percent(high=0.5)] = Field(
         0.05, description="Chance of any wrong verdict in the study, over all looks."
     )
-    best: bool = Field(True, description="Whether the best recipe is compared, too.")
+    top: Annotated[int, Whole(0, MOST_TOP)] = Field(
+        1, description="How many of the best recipes are compared, too; 0: none."
+    )
