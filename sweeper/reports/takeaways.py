@@ -43,6 +43,14 @@ def verdicts_takeaway(results: StudyResults) -> str:
     )
 
 
+def ablation_takeaway(results: StudyResults) -> str:
+    """What the figure of the changes shows."""
+    return (
+        "Blue: what a change makes of the best recipe, known by taking it back; orange: what it "
+        "makes of the baseline alone. Where the two lie apart, changes act on each other."
+    )
+
+
 def comparison_takeaway(results: StudyResults) -> str:
     """What the figure of best against baseline shows."""
     best, baseline = results.best, results.baseline

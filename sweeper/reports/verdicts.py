@@ -42,7 +42,7 @@ def _row(comparison: Comparison) -> VerdictRow:
         pairs=words.plural(len(comparison.pairs), _UNIT[arm.metric]) + diverged,
         effect=effect,
         interval=interval,
-        p_value=_p_words(comparison.p_value),
+        p_value=p_words(comparison.p_value),
         verdict=comparison.verdict.value,
     )
 
@@ -68,7 +68,8 @@ def _times(log_ratio: float) -> str:
     return words.ratio(math.exp(log_ratio))
 
 
-def _p_words(p_value: float | None) -> str:
+def p_words(p_value: float | None) -> str:
+    """A p-value of a table, where there is one."""
     if p_value is None:
         return words.ABSENT
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
@@ -97,10 +98,11 @@ def verification_words(verification: Verification) -> str:
     look = verification.next_look
     if look is None:
         return f"Other seeds: {counted or 'nothing to compare'}"
-    return (
-        f"Other seeds: look {look.number + 1} of {len(verification.plan.pairs)}, "
-        f"{look.num_ended} of {words.plural(look.num_trials, 'trial')} ended; {counted}"
-    )
+    part = "Ablation after other seeds:"
+    if look.number is not None:
+        part = f"Other seeds: look {look.number + 1} of {len(verification.plan.pairs)},"
+    ended = f"{look.num_ended} of {words.plural(look.num_trials, 'trial')} ended"
+    return f"{part} {ended}; {counted}"
 
 
 def _noise(verification: Verification) -> str:
@@ -160,7 +162,10 @@ def _left(results: StudyResults) -> str:
     verification = results.verification
     assert verification is not None, "only then is anything said"
     said = []
-    if verification.next_look is not None:
+    look = verification.next_look
+    if look is not None and look.number is None:
+        said.append("The ablation is not over yet: go on with sweeper run, or a larger budget.")
+    elif look is not None:
         undecided = sum(c.verdict is Verdict.UNDECIDED for c in verification.comparisons)
         said.append(
             f"{words.plural(undecided, 'comparison')} not decided yet: go on with sweeper run, "

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, islice
 
 from sweeper.errors import StudyChangedError
 from sweeper.search.results import StudyResults, TrialResult
 from sweeper.search.space import as_plain
-from sweeper.search.verification import FOLDER, Arm, Plan, keep_plan, read_plan
+from sweeper.search.variants import Variant, experiment_but_for_seed, variants_between
+from sweeper.search.verification import BASELINE, FOLDER, Arm, Plan, keep_plan, read_plan
 from sweeper.study import Hyperparameters, StudySpec, VerifySpec
 
 SPEED_TURNS = 15
@@ -45,6 +46,7 @@ def _changes(kept: Plan, wanted: VerifySpec) -> list[str]:
         ("pairs", [*kept.pairs], [*wanted.pairs]),
         ("alpha", kept.alpha, wanted.alpha),
         ("top", kept.top, wanted.top),
+        ("ablate", kept.ablate, wanted.ablate),
     ]
     return [f"{name} {old} -> {new}" for name, old, new in pairs if old != new]
 
@@ -54,7 +56,29 @@ def _new_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     free = (seed for seed in count(results.spec.seed + 1) if seed not in used)
     arms = _with_best(results, _hypotheses(results), wanted.top)
     seeds = tuple(islice(free, wanted.pairs[-1]))
-    return Plan(wanted.pairs, wanted.alpha, seeds, tuple(arms), SPEED_TURNS, wanted.top)
+    return Plan(
+        pairs=wanted.pairs,
+        alpha=wanted.alpha,
+        seeds=seeds,
+        arms=tuple(arms),
+        turns=SPEED_TURNS,
+        top=wanted.top,
+        ablate=wanted.ablate,
+        ablation=_variants(results.spec, arms) if wanted.ablate else (),
+    )
+
+
+def _variants(spec: StudySpec, arms: Sequence[Arm]) -> tuple[Variant, ...]:
+    best = next((arm for arm in arms if arm.place == 1), None)
+    if best is None:
+        return ()
+    recipe = dict(as_plain(spec.baseline_hyperparameters))
+    trained = {experiment_but_for_seed(spec, recipe): BASELINE} | {
+        experiment_but_for_seed(spec, arm.hyperparameters): arm.key
+        for arm in arms
+        if arm.metric == "val_loss"
+    }
+    return variants_between(spec, Hyperparameters.model_validate(best.hyperparameters), trained)
 
 
 def _hypotheses(results: StudyResults) -> list[Arm]:
@@ -104,8 +128,3 @@ def _best(results: StudyResults, most: int) -> list[TrialResult]:
             seen.add(experiment)
             found.append(trial)
     return found
-
-
-def experiment_but_for_seed(spec: StudySpec, hyperparameters: Mapping[str, object]) -> str:
-    """One text for all recipes that are one on the plan's seeds, which replace their own."""
-    return spec.experiment_of(Hyperparameters.model_validate({**hyperparameters, "seed": 0}))

@@ -86,7 +86,8 @@ class Verification:
 
     Attributes:
         plan: What was planned.
-        looks: Those that were begun or are next, in their order; only the last may not be over.
+        looks: Those that were begun or are next, in their order, and then the ablation; only the
+            last may not be over.
         comparisons: In the order of the plan's arms.
     """
 
@@ -103,6 +104,11 @@ class Verification:
     def finished_looks(self) -> tuple[Look, ...]:
         """Those that are over."""
         return tuple(look for look in self.looks if look.is_over)
+
+    @property
+    def losses(self) -> LossOf:
+        """All that was trained so far, by key and seed."""
+        return ChainMap(*(dict(look.losses) for look in self.looks))
 
     @property
     def tokens(self) -> int:
@@ -147,6 +153,8 @@ def load_verification(spec: StudySpec) -> Verification | None:
         comparisons = _judged(plan, losses, speeds, comparisons, is_last=is_last)
     if not _undecided_losses(comparisons):  # then no p-value of the others will fall any more
         comparisons = _judged(plan, {}, speeds, comparisons, is_last=True)
+        if plan.ablation_keys:
+            looks.append(read_look(spec, plan, None, plan.ablation_keys))
     return Verification(plan, tuple(looks), tuple(comparisons))
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
-from sweeper.study.problems import shown, wrong
+from sweeper.study.problems import Issue, refusal, shown, wrong
 from sweeper.study.quantities import Percent, Quantity, Whole
 from sweeper.study.section import Section
 
@@ -54,3 +54,15 @@ class VerifySpec(Section):
     top: Annotated[int, Whole(0, MOST_TOP)] = Field(
         1, description="How many of the best recipes are compared, too; 0: none."
     )
+    ablate: bool = Field(
+        False,
+        description="Whether each change of the best recipe is also taken back, and made alone, "
+        "on the seeds of the first look.",
+    )
+
+    @model_validator(mode="after")
+    def _ablates_a_best(self) -> Self:
+        if self.ablate and not self.top:
+            message = "there is no best recipe with top: 0 (allowed: false; or top: 1 or more)"
+            raise refusal("VerifySpec", [Issue(("ablate",), message)])
+        return self
