@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from sweeper.errors import StudyChangedError
 from sweeper.search.ablation import Ablation, read_ablation
@@ -153,6 +154,11 @@ def test_one_change_and_no_best_need_no_ablation(tmp_path: Path) -> None:
     with pytest.raises(StudyChangedError, match="ablate True -> False"):
         planned(spec_at(tmp_path / "one", **{**USUAL, "trials": [{"rank": 3}],
                                              "verify": {"pairs": [5]}}))  # fmt: skip
+
+
+def test_ablation_without_a_best_recipe_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="no best recipe with top: 0"):
+        spec_at(tmp_path, verify={"top": 0, "ablate": True})
 
 
 def test_what_hangs_on_another_hyperparameter_goes_with_it() -> None:
