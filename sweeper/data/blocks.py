@@ -58,17 +58,22 @@ def training_blocks(
 
 
 def evaluation_blocks(
-    tokenized: TokenizedDocuments, *, block_size: int, max_tokens: int | None = None
+    tokenized: TokenizedDocuments,
+    *,
+    block_size: int,
+    max_tokens: int | None = None,
+    side: str = "validation",
 ) -> Blocks:
-    """The validation set, the same for every trial of a study.
+    """What trials are judged on, the same for every trial of a study.
 
     Documents stand in their order with an end-of-text behind each; only whole blocks are taken.
 
     Args:
-        tokenized: The validation documents.
+        tokenized: The documents of one side of the split.
         block_size: S in tokens, 1 or more.
         max_tokens: Predictions at most; whole blocks, evenly spaced over the whole set, make
             them up. None takes all blocks.
+        side: What that side is called, for messages.
 
     Raises:
         DataError: The set or `max_tokens` is too small for one block, or nothing in the chosen
@@ -80,8 +85,8 @@ def evaluation_blocks(
     total = (tokens.size - 1) // block_size
     if total < 1:
         raise DataError(
-            f"the validation set has {tokens.size} tokens, and one block of {block_size} needs "
-            f"{block_size + 1}; give validation a larger share, or lower evaluate.block_size"
+            f"the {side} set has {tokens.size} tokens, and one block of {block_size} needs "
+            f"{block_size + 1}; give {side} a larger share, or lower evaluate.block_size"
         )
     chosen = np.arange(total)
     if max_tokens is not None:
@@ -95,8 +100,8 @@ def evaluation_blocks(
     blocks = _cut(tokens, mask, chosen, block_size)
     if not blocks.num_targets:
         raise DataError(
-            f"none of the {blocks.targets.size} validation tokens is part of an answer; give "
-            f"validation a larger share, or set loss_on: all"
+            f"none of the {blocks.targets.size} {side} tokens is part of an answer; give "
+            f"{side} a larger share, or set loss_on: all"
         )
     return blocks
 

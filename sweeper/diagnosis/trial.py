@@ -108,8 +108,9 @@ def read_trial_corpus(trial: Trial, event_steps: EventSteps) -> CorpusFacts:
         BaseError: The base has gone; its tokenizer is needed to place a token.
     """
     corpus = read_corpus(trial.data.train, trial.folder, format=trial.data.format)
+    data = trial.data
     split = split_documents(
-        corpus.documents, validation=trial.data.validation, seed=trial.split_seed
+        corpus.documents, validation=data.validation, test=data.test, seed=trial.split_seed
     )
     tokenizer = read_bare_tokenizer(base_folder(trial.model, trial.folder), trial.model)
     stream = _stream(trial, split.train, tokenizer)
@@ -154,7 +155,7 @@ def _pieces(stream: TokenStream, start: int, end: int) -> Iterator[Piece]:
 def _on_both_sides(split: Split, tokenizer: BareTokenizer) -> tuple[str, ...]:
     """Documents that have a near copy on the other side of the split; equal ones never do."""
     num_train = len(split.train)
-    text = tokenize_text((*split.train, *split.validation), tokenizer)
+    text = tokenize_text((*split.train, *split.validation, *split.test), tokenizer)
     across = (
         group.documents
         for group in find_near_duplicates(text)

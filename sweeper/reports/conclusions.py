@@ -89,7 +89,7 @@ def _beaten(best: TrialResult, baseline: TrialResult, delta: float) -> str:
 
 def _baseline_wins(results: StudyResults) -> str:
     baseline = results.best
-    others = [trial for trial in ranked_completed(results) if not trial.is_baseline]
+    others = [trial for trial in results.ranked if not trial.is_baseline]
     loss = words.nats(baseline.val_loss if baseline else None)
     if not others:
         return (
@@ -123,16 +123,6 @@ def _states_sentence(results: StudyResults) -> str:
     counts = Counter(state_words(trial) for trial in results.trials)
     listed = ", ".join(f"{amount} {name}" for name, amount in counts.most_common())
     return f"{words.plural(len(results.trials), 'trial')} so far: {listed}."
-
-
-def ranked_completed(results: StudyResults) -> list[TrialResult]:
-    """Completed trials with a finite loss, the best first."""
-    done = [
-        (trial.val_loss, trial.number, trial)
-        for trial in results.trials
-        if trial.completed and trial.val_loss is not None and math.isfinite(trial.val_loss)
-    ]
-    return [trial for _, _, trial in sorted(done, key=lambda entry: entry[:2])]
 
 
 def endings(results: StudyResults) -> list[Ending]:

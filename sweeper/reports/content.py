@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from sweeper.curves.finding import StopReason
 from sweeper.reports import takeaways, words
+from sweeper.reports.ablation import AblationRow, ablation_rows, ablation_sentences
 from sweeper.reports.conclusions import caveat, conclude, endings, tokens_spent
 from sweeper.reports.gradients import GradNormMaximum, grad_norm_maxima
 from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
@@ -15,6 +16,8 @@ from sweeper.reports.recipe import recipe_yaml
 from sweeper.reports.rows import TrialRow, state_words, trial_rows
 from sweeper.reports.settings import portable, setting_rows
 from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
+from sweeper.reports.winner import WinnerRow, winner_rows, winner_sentences
+from sweeper.search.ablation import read_ablation
 from sweeper.search.results import StudyResults, TrialResult
 
 MARKDOWN_FILE = "report.md"
@@ -75,6 +78,10 @@ class ReportContent:
     reproduce: str
     verdicts: list[VerdictRow]
     verdict_text: str
+    winners: list[WinnerRow]
+    winner_text: str
+    ablation: list[AblationRow]
+    ablation_text: str
     hypotheses: list[HypothesisRow]
     figures: list[FigureText]
     rows: list[TrialRow]
@@ -96,6 +103,7 @@ _FIGURES: tuple[tuple[str, str, Callable[[StudyResults], str]], ...] = (
 
 
 _VERDICTS = (("verdicts", "Other seeds", takeaways.verdicts_takeaway),)
+_ABLATION = (("ablation", "Which change carried the gain", takeaways.ablation_takeaway),)
 
 
 def report_content(results: StudyResults) -> ReportContent:
@@ -103,7 +111,11 @@ def report_content(results: StudyResults) -> ReportContent:
     best = results.best
     figures = [
         FigureText(name, f"{name}.png", title, say(results))
-        for name, title, say in (*(_VERDICTS if results.verification else ()), *_FIGURES)
+        for name, title, say in (
+            *(_VERDICTS if results.verification else ()),
+            *(_ABLATION if read_ablation(results.verification) else ()),
+            *_FIGURES,
+        )
     ]
     return ReportContent(
         title=words.clean(results.spec.name, 120),
@@ -114,6 +126,10 @@ def report_content(results: StudyResults) -> ReportContent:
         reproduce=f"sweeper reproduce {words.shell_word(portable(str(results.spec.path)))}",
         verdicts=verdict_rows(results.verification),
         verdict_text=verdict_sentences(results),
+        winners=winner_rows(results),
+        winner_text=winner_sentences(results),
+        ablation=ablation_rows(results),
+        ablation_text=ablation_sentences(results),
         hypotheses=hypothesis_rows(results),
         figures=figures,
         rows=trial_rows(results),

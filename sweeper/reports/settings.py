@@ -32,6 +32,8 @@ def setting_rows(spec: StudySpec) -> list[tuple[str, str]]:
 def _of_our_engine(spec: StudySpec) -> list[tuple[str, str]]:
     model, data = spec.base_and_data
     share = f"{100 * data.validation:.3g}% of the documents for validation"
+    if data.test is not None:
+        share += f", {100 * data.test:.3g}% for the test of what the search finds"
     return [
         ("model", portable(model)),
         ("engine", str(spec.engine)),
@@ -75,7 +77,8 @@ def portable(path: str) -> str:
 def _evaluation(evaluate: EvaluateSpec) -> str:
     tokens = "all" if evaluate.tokens is None else f"at most {words.count(evaluate.tokens)}"
     return (
-        f"{evaluate.metric} on {tokens} validation tokens in blocks of {evaluate.block_size}, "
+        f"{evaluate.metric} on {tokens} {evaluate.split} tokens in blocks of "
+        f"{evaluate.block_size}, "
         f"every {words.count(evaluate.every_tokens)} training tokens"
     )
 

@@ -10,7 +10,6 @@ from sweeper.reports import words
 from sweeper.reports.conclusions import (
     MIN_COMPLETED_FOR_IMPORTANCE,
     num_completed,
-    ranked_completed,
     ranked_importances,
 )
 from sweeper.reports.rows import what_words
@@ -44,6 +43,14 @@ def verdicts_takeaway(results: StudyResults) -> str:
     )
 
 
+def ablation_takeaway(results: StudyResults) -> str:
+    """What the figure of the changes shows."""
+    return (
+        "Blue: what a change makes of the best recipe, known by taking it back; orange: what it "
+        "makes of the baseline alone. Where the two lie apart, changes act on each other."
+    )
+
+
 def comparison_takeaway(results: StudyResults) -> str:
     """What the figure of best against baseline shows."""
     best, baseline = results.best, results.baseline
@@ -68,7 +75,7 @@ def _tokens_to_reach(trial: TrialResult, loss: float | None) -> int | None:
 
 def plane_takeaway(results: StudyResults) -> str:
     """Where in the plane of learning rate and batch the good trials lie."""
-    ranked = ranked_completed(results)
+    ranked = results.ranked
     top = ranked[: max(1, len(ranked) // 4)]
     rates = [rate for t in top if isinstance(rate := t.hyperparameters.get("learning_rate"), float)]
     if len(top) < 2 or len(rates) < 2:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from statistics import fmean
 
 from sweeper.reports import words
 from sweeper.search.results import StudyResults
 from sweeper.search.verdicts import Comparison, Verdict, Verification
+from sweeper.study import StudySpec
 
 _UNIT = {"val_loss": "seed", "speed": "turn"}  # of replication
 
@@ -37,16 +37,22 @@ def _row(comparison: Comparison) -> VerdictRow:
     effect, interval = effect_words(comparison)
     diverged = f", diverged on {comparison.num_diverged}" if comparison.num_diverged else ""
     return VerdictRow(
-        name=f"the best recipe (trial {arm.trial})"
-        if arm.hypothesis is None
-        else words.clean(arm.hypothesis, 80),
+        name=_name(comparison),
         expectation=f"{arm.metric} {arm.expects} baseline",
         pairs=words.plural(len(comparison.pairs), _UNIT[arm.metric]) + diverged,
         effect=effect,
         interval=interval,
-        p_value=_p_words(comparison.p_value),
+        p_value=p_words(comparison.p_value),
         verdict=comparison.verdict.value,
     )
+
+
+def _name(comparison: Comparison) -> str:
+    arm = comparison.arm
+    if arm.hypothesis is not None:
+        return words.clean(arm.hypothesis, 80)
+    which = "the best recipe" if arm.place in (None, 1) else f"number {arm.place} of the search"
+    return f"{which} (trial {arm.trial})"
 
 
 def effect_words(comparison: Comparison) -> tuple[str, str]:
@@ -62,7 +68,8 @@ def _times(log_ratio: float) -> str:
     return words.ratio(math.exp(log_ratio))
 
 
-def _p_words(p_value: float | None) -> str:
+def p_words(p_value: float | None) -> str:
+    """A p-value of a table, where there is one."""
     if p_value is None:
         return words.ABSENT
     return "< 0.001" if p_value < 0.001 else f"{p_value:.3f}"
@@ -74,8 +81,8 @@ def verdict_sentences(results: StudyResults) -> str:
     if verification is None:
         return ""
     said = [
-        _winner(results, verification),
         _noise(verification),
+        _judged_on(results.spec),
         _rule(verification),
         _speed_rule(verification),
         f"These seeds cost {words.count(verification.tokens)} tokens.",
@@ -91,43 +98,11 @@ def verification_words(verification: Verification) -> str:
     look = verification.next_look
     if look is None:
         return f"Other seeds: {counted or 'nothing to compare'}"
-    return (
-        f"Other seeds: look {look.number + 1} of {len(verification.plan.pairs)}, "
-        f"{look.num_ended} of {words.plural(look.num_trials, 'trial')} ended; {counted}"
-    )
-
-
-def _winner(results: StudyResults, verification: Verification) -> str:
-    """The best recipe on seeds on which it was not picked, beside what it was picked for."""
-    best = next((c for c in verification.comparisons if c.arm.hypothesis is None), None)
-    if best is None or best.effect is None:
-        return ""
-    effect = best.effect
-    text = (
-        f"On {words.plural(effect.num_pairs, 'seed')} that no trial had, the best recipe ends "
-        f"{words.nats(abs(effect.mean))} nats {'below' if effect.mean < 0 else 'above'} the "
-        f"baseline ({_percent(effect.level)} interval {words.nats_change(effect.low)} to "
-        f"{words.nats_change(effect.high)})."
-    )
-    curse = _curse(results, best)
-    if curse is None:
-        return text
-    if abs(curse) < 0.0005:
-        return f"{text} Its trial in the search had ended where it ends on these seeds."
-    return (
-        f"{text} Its trial in the search had ended {words.nats(abs(curse))} nats "
-        f"{'lower' if curse > 0 else 'higher'} than it does on these seeds"
-        f"{': so much of its lead was luck' if curse > 0 else ''}."
-    )
-
-
-def _curse(results: StudyResults, best: Comparison) -> float | None:
-    """How far the mean on fresh seeds lies above the loss for which the trial was picked."""
-    picked = next((t.val_loss for t in results.trials if t.number == best.arm.trial), None)
-    fresh = [own for own, _ in best.pairs]
-    if picked is None or not all(map(math.isfinite, fresh)):
-        return None
-    return fmean(fresh) - picked
+    part = "Ablation after other seeds:"
+    if look.number is not None:
+        part = f"Other seeds: look {look.number + 1} of {len(verification.plan.pairs)},"
+    ended = f"{look.num_ended} of {words.plural(look.num_trials, 'trial')} ended"
+    return f"{part} {ended}; {counted}"
 
 
 def _noise(verification: Verification) -> str:
@@ -138,6 +113,21 @@ def _noise(verification: Verification) -> str:
         f"The noise floor: over {words.plural(noise.num_seeds, 'seed')} the baseline itself "
         f"ends at {words.nats(noise.mean)} nats with a standard deviation of "
         f"{words.nats(noise.spread)}."
+    )
+
+
+def _judged_on(spec: StudySpec) -> str:
+    """Whether the search had seen the documents that other seeds are judged on."""
+    if spec.data is None:
+        return "Losses are the command's own; whether it keeps a test set apart is not known here."
+    if spec.data.test is None:
+        return (
+            "The validation set of the search also served these seeds: what fits its documents "
+            "by chance still counts. data.test sets other documents apart."
+        )
+    return (
+        f"Losses are on the test split, {100 * spec.data.test:.3g} % of the documents, on which "
+        "no trial was trained and none of the search was judged."
     )
 
 
@@ -172,7 +162,10 @@ def _left(results: StudyResults) -> str:
     verification = results.verification
     assert verification is not None, "only then is anything said"
     said = []
-    if verification.next_look is not None:
+    look = verification.next_look
+    if look is not None and look.number is None:
+        said.append("The ablation is not over yet: go on with sweeper run, or a larger budget.")
+    elif look is not None:
         undecided = sum(c.verdict is Verdict.UNDECIDED for c in verification.comparisons)
         said.append(
             f"{words.plural(undecided, 'comparison')} not decided yet: go on with sweeper run, "
@@ -185,7 +178,3 @@ def _left(results: StudyResults) -> str:
             f"Trial {best.number} was found after the plan was made, and is not among them."
         )
     return " ".join(said)
-
-
-def _percent(level: float) -> str:
-    return f"{100 * level:g} %"

@@ -91,6 +91,11 @@ def ratio(value: float | None) -> str:
     return TIMES + (f"{value:.2e}" if value >= 1000 else f"{value:.3g}")
 
 
+def level(probability: float) -> str:
+    """An interval's level, such as `97.5 %`."""
+    return f"{100 * probability:.4g} %"
+
+
 def count(value: float | None) -> str:
     """Tokens, or tokens per second, such as `400k` or `1.25M`."""
     if value is None or not math.isfinite(value):

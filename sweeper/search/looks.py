@@ -22,8 +22,8 @@ class Look:
     """What a look has trained, and what that has cost.
 
     Attributes:
-        number: Of the look, from 0.
-        keys: Of the arms that it trains beside the baseline.
+        number: Of the look, from 0; None for the ablation.
+        keys: Of the arms that it trains beside the baseline, or of the ablation's variants.
         num_trials: That it takes.
         num_ended: Of these, however they ended.
         losses: Final validation losses in nats by arm and seed, infinite where a run diverged;
@@ -32,7 +32,7 @@ class Look:
         wall_clock_s: Seconds for which its study was at work.
     """
 
-    number: int
+    number: int | None
     keys: tuple[str, ...]
     num_trials: int
     num_ended: int
@@ -46,14 +46,14 @@ class Look:
         return self.num_ended == self.num_trials
 
 
-def read_look(spec: StudySpec, plan: Plan, number: int, keys: Sequence[str]) -> Look:
+def read_look(spec: StudySpec, plan: Plan, number: int | None, keys: Sequence[str]) -> Look:
     """A look as it stands, begun or not.
 
     Args:
         spec: The study that is verified.
         plan: Its plan.
-        number: Number of the look, from 0.
-        keys: Of the arms that are not decided before it.
+        number: Number of the look, from 0; None for the ablation.
+        keys: Of the arms that are not decided before it, or of the variants.
 
     Raises:
         StorageError: Its study cannot be read.

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, islice
 
 from sweeper.errors import StudyChangedError
-from sweeper.search.results import StudyResults
+from sweeper.search.results import StudyResults, TrialResult
 from sweeper.search.space import as_plain
-from sweeper.search.verification import FOLDER, Arm, Plan, keep_plan, read_plan
-from sweeper.study import VerifySpec
+from sweeper.search.variants import Variant, experiment_but_for_seed, variants_between
+from sweeper.search.verification import BASELINE, FOLDER, Arm, Plan, keep_plan, read_plan
+from sweeper.study import Hyperparameters, StudySpec, VerifySpec
 
 SPEED_TURNS = 15
 
@@ -29,22 +32,53 @@ def begin_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
         plan = _new_plan(results, wanted)
         keep_plan(spec, plan)
         return plan
-    if (kept.pairs, kept.alpha) != (wanted.pairs, wanted.alpha):
+    if changes := _changes(kept, wanted):
         raise StudyChangedError(
-            f"{spec.path.name}: verify has changed (pairs {list(kept.pairs)} -> "
-            f"{list(wanted.pairs)}, alpha {kept.alpha:g} -> {wanted.alpha:g}). A plan "
+            f"{spec.path.name}: verify has changed ({', '.join(changes)}). A plan "
             "that is changed once losses are known does not hold its error rate. Change it back, "
             f"or remove the folder {spec.output_folder.name}/{FOLDER} to begin with other seeds"
         )
     return kept
 
 
+def _changes(kept: Plan, wanted: VerifySpec) -> list[str]:
+    pairs = [
+        ("pairs", [*kept.pairs], [*wanted.pairs]),
+        ("alpha", kept.alpha, wanted.alpha),
+        ("top", kept.top, wanted.top),
+        ("ablate", kept.ablate, wanted.ablate),
+    ]
+    return [f"{name} {old} -> {new}" for name, old, new in pairs if old != new]
+
+
 def _new_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     used = {trial.hyperparameters.get("seed") for trial in results.trials}
     free = (seed for seed in count(results.spec.seed + 1) if seed not in used)
-    arms = [*_hypotheses(results), *(_best(results) if wanted.best else [])]
+    arms = _with_best(results, _hypotheses(results), wanted.top)
     seeds = tuple(islice(free, wanted.pairs[-1]))
-    return Plan(wanted.pairs, wanted.alpha, seeds, tuple(arms), SPEED_TURNS)
+    return Plan(
+        pairs=wanted.pairs,
+        alpha=wanted.alpha,
+        seeds=seeds,
+        arms=tuple(arms),
+        turns=SPEED_TURNS,
+        top=wanted.top,
+        ablate=wanted.ablate,
+        ablation=_variants(results.spec, arms) if wanted.ablate else (),
+    )
+
+
+def _variants(spec: StudySpec, arms: Sequence[Arm]) -> tuple[Variant, ...]:
+    best = next((arm for arm in arms if arm.place == 1), None)
+    if best is None:
+        return ()
+    recipe = dict(as_plain(spec.baseline_hyperparameters))
+    trained = {experiment_but_for_seed(spec, recipe): BASELINE} | {
+        experiment_but_for_seed(spec, arm.hyperparameters): arm.key
+        for arm in arms
+        if arm.metric == "val_loss"
+    }
+    return variants_between(spec, Hyperparameters.model_validate(best.hyperparameters), trained)
 
 
 def _hypotheses(results: StudyResults) -> list[Arm]:
@@ -61,9 +95,36 @@ def _hypotheses(results: StudyResults) -> list[Arm]:
     return arms
 
 
-def _best(results: StudyResults) -> list[Arm]:
-    """The best trial, unless it is the baseline or compared already."""
-    best = results.best
-    if best is None or best.is_baseline or best.hypothesis is not None:
-        return []
-    return [Arm(None, dict(best.hyperparameters), "<", best.number)]
+def _with_best(results: StudyResults, arms: Sequence[Arm], top: int) -> list[Arm]:
+    """The arms and the best experiments of the search; one that is compared already is not twice.
+
+    A hypothesis about speed is not: its loss was not asked for.
+    """
+    spec, joined = results.spec, [*arms]
+    compared = {
+        experiment_but_for_seed(spec, arm.hyperparameters): number
+        for number, arm in enumerate(arms)
+        if arm.metric == "val_loss"
+    }
+    for place, trial in enumerate(_best(results, top), 1):
+        number = compared.get(experiment_but_for_seed(spec, trial.hyperparameters))
+        if number is None:
+            joined.append(Arm(None, dict(trial.hyperparameters), "<", trial.number, place=place))
+        else:
+            joined[number] = replace(joined[number], trial=trial.number, place=place)
+    return joined
+
+
+def _best(results: StudyResults, most: int) -> list[TrialResult]:
+    """The best trial of each of the best experiments that ended below the baseline."""
+    recipe = dict(as_plain(results.spec.baseline_hyperparameters))
+    seen = {experiment_but_for_seed(results.spec, recipe)}
+    found: list[TrialResult] = []
+    for trial in results.ranked:
+        if len(found) == most or not (results.delta(trial) or 0.0) < 0:
+            break
+        experiment = experiment_but_for_seed(results.spec, trial.hyperparameters)
+        if experiment not in seen:
+            seen.add(experiment)
+            found.append(trial)
+    return found

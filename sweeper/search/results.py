@@ -85,14 +85,19 @@ class StudyResults:
         return next((trial for trial in self.trials if trial.is_baseline), None)
 
     @property
-    def best(self) -> TrialResult | None:
-        """The completed trial of lowest validation loss, the earliest of equals."""
+    def ranked(self) -> tuple[TrialResult, ...]:
+        """Completed trials with a finite loss, the best first, the earliest of equals."""
         done = [
             (trial.val_loss, trial.number, trial)
             for trial in self.trials
             if trial.completed and trial.val_loss is not None and math.isfinite(trial.val_loss)
         ]
-        return min(done)[2] if done else None
+        return tuple(trial for _, _, trial in sorted(done, key=lambda entry: entry[:2]))
+
+    @property
+    def best(self) -> TrialResult | None:
+        """The completed trial of lowest validation loss, the earliest of equals."""
+        return next(iter(self.ranked), None)
 
     def delta(self, trial: TrialResult) -> float | None:
         """Validation loss of a trial less the baseline's, in nats; below 0 is better."""

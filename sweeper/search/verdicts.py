@@ -34,6 +34,7 @@ class Comparison:
         pairs: What was measured of the arm and of the baseline. Losses in nats for every seed
             with both as of the newest look, infinite for a run that diverged; or tokens a second
             in every turn.
+        seeds: Those of the pairs, in their order; none for speeds.
         effect: The mean difference as of the newest look, its p-value and interval over all
             looks; None before the first, and where any difference is infinite.
         p_value: As of the newest look, over all looks and all comparisons of the plan; None
@@ -43,6 +44,7 @@ class Comparison:
 
     arm: Arm
     pairs: tuple[tuple[float, float], ...] = ()
+    seeds: tuple[int, ...] = ()
     effect: PairedEffect | None = None
     p_value: float | None = None
     verdict: Verdict = Verdict.UNDECIDED
@@ -84,7 +86,8 @@ class Verification:
 
     Attributes:
         plan: What was planned.
-        looks: Those that were begun or are next, in their order; only the last may not be over.
+        looks: Those that were begun or are next, in their order, and then the ablation; only the
+            last may not be over.
         comparisons: In the order of the plan's arms.
     """
 
@@ -101,6 +104,11 @@ class Verification:
     def finished_looks(self) -> tuple[Look, ...]:
         """Those that are over."""
         return tuple(look for look in self.looks if look.is_over)
+
+    @property
+    def losses(self) -> LossOf:
+        """All that was trained so far, by key and seed."""
+        return ChainMap(*(dict(look.losses) for look in self.looks))
 
     @property
     def tokens(self) -> int:
@@ -145,6 +153,8 @@ def load_verification(spec: StudySpec) -> Verification | None:
         comparisons = _judged(plan, losses, speeds, comparisons, is_last=is_last)
     if not _undecided_losses(comparisons):  # then no p-value of the others will fall any more
         comparisons = _judged(plan, {}, speeds, comparisons, is_last=True)
+        if plan.ablation_keys:
+            looks.append(read_look(spec, plan, None, plan.ablation_keys))
     return Verification(plan, tuple(looks), tuple(comparisons))
 
 
@@ -195,12 +205,9 @@ def _measured(
             return found
         effect = effect_at_look(found.differences, num_looks=1, alpha=plan.alpha)
         return replace(found, effect=effect)
-    pairs = tuple(
-        (losses[arm.key, seed], losses[BASELINE, seed])
-        for seed in plan.seeds
-        if (arm.key, seed) in losses and (BASELINE, seed) in losses
-    )
-    found = Comparison(arm, pairs)
+    seeds = tuple(s for s in plan.seeds if (arm.key, s) in losses and (BASELINE, s) in losses)
+    pairs = tuple((losses[arm.key, seed], losses[BASELINE, seed]) for seed in seeds)
+    found = Comparison(arm, pairs, seeds)
     differences = found.differences
     if len(differences) < LEAST_PAIRS or not all(map(math.isfinite, differences)):
         return found

@@ -20,7 +20,9 @@ from sweeper.study import StudySpec
 
 
 def verify_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome | None:
-    """Train baseline, hypotheses and best recipe on further seeds, until each has a verdict.
+    """Train baseline, hypotheses and best recipes on further seeds, until each has a verdict.
+
+    Then the recipes between the baseline and the best one, where an ablation is asked for.
 
     What an interrupted call left is gone on with. The study's budgets of tokens and wall clock
     hold for the search and this together.
@@ -48,7 +50,8 @@ def verify_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome
         tell("measuring speeds in turns", 0, 1)
         measure_speeds(spec, plan, known_crew(spec).setup)
         tell("measuring speeds in turns", 1, 1)
-    outcome, number = None, -1
+    outcome: RunOutcome | None = None
+    number: int | None = -1
     while (verification := load_verification(spec)) is not None:
         look = verification.next_look
         if look is None or look.number == number:  # its tokens ended in the middle of it
@@ -91,7 +94,9 @@ def _named(observe: Observe, spec: StudySpec, plan: Plan, look: Look) -> Observe
     """
     recipes = look_recipes(spec, plan, look.number, look.keys)
     labels = [f"{key.removeprefix('hypothesis:')}, seed {seed}" for key, seed, _ in recipes]
-    part = f"other seeds, look {look.number + 1} of {len(plan.pairs)}"
+    part = "ablation"
+    if look.number is not None:
+        part = f"other seeds, look {look.number + 1} of {len(plan.pairs)}"
 
     def observe_named(snapshot: Snapshot) -> None:
         running = tuple(replace(t, label=labels[t.number]) for t in snapshot.running)

@@ -92,11 +92,29 @@ def _slots_of_an_engine(engine: str | CommandEngine, workers: WorkersSpec) -> It
     yield Issue(("workers", "slots"), f"{message} ({allowed})")
 
 
+def _test_documents(
+    data: DataSpec | None, evaluate: EvaluateSpec, search: SearchSpec
+) -> Iterator[Issue]:
+    """What a search was told of is no test any more."""
+    if data is not None and data.validation + (data.test or 0) >= 1:
+        message = f"with {data.validation:.0%} for validation nothing is left to train on"
+        yield Issue(("data", "test"), f"{message} (allowed: less than 100% together)")
+    if evaluate.split != "test":
+        return
+    if data is None or data.test is None:
+        message = "there are no test documents (allowed: validation; or test with data.test)"
+        yield Issue(("evaluate", "split"), message)
+    if search.sampler != "list":
+        message = f"the sampler {search.sampler} would choose by the test documents"
+        allowed = "allowed: validation; or test with search.sampler: list"
+        yield Issue(("evaluate", "split"), f"{message} ({allowed})")
+
+
 def _evaluation_by_a_command(
     engine: str | CommandEngine, evaluate: EvaluateSpec
 ) -> Iterator[Issue]:
     if isinstance(engine, CommandEngine):
-        for name in ("block_size", "tokens"):
+        for name in ("block_size", "tokens", "split"):
             if getattr(evaluate, name) != EvaluateSpec.model_fields[name].default:
                 yield _not_for_commands(("evaluate", name))
 
@@ -206,6 +224,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
     (("budget", "hypotheses", "trials"), _budget_of_trials),
     (("budget",), _budget_of_tokens),
     (("engine", "model", "data"), _base_and_data),
+    (("data", "evaluate", "search"), _test_documents),
     (("engine", "evaluate"), _evaluation_by_a_command),
     (("engine", "workers"), _slots_of_an_engine),
     (("engine", "evaluate", "budget"), _evaluation),

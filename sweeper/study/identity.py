@@ -9,15 +9,25 @@ from collections.abc import Iterator, Mapping
 _TOP_LEVEL_OUTSIDE = frozenset({"verify", "workers", "storage", "output"})
 _ENGINE_OUTSIDE = frozenset({"grace"})
 _BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock"})
+# Keys that were added to a part, by what every study from before them means.
+_ADDED: dict[str, dict[str, object]] = {
+    "data": {"test": None},
+    "evaluate": {"split": "validation"},
+}
 
 
 def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     """A study's plain form without what may change while the study stays the same.
 
     Left out are how long it may go on (trials, tokens, time), what is done after the search, who
-    works on it, how long a command may take to leave, and where its results lie.
+    works on it, how long a command may take to leave, and where its results lie; and so is a key
+    that was added since and says what a study from before it means.
     """
     identity = {key: part for key, part in plain.items() if key not in _TOP_LEVEL_OUTSIDE}
+    for key, added in _ADDED.items():
+        part = identity.get(key)
+        if isinstance(part, Mapping):
+            identity[key] = {k: v for k, v in part.items() if k not in added or v != added[k]}
     budget = identity.get("budget")
     if isinstance(budget, Mapping):
         identity["budget"] = {k: part for k, part in budget.items() if k not in _BUDGET_OUTSIDE}

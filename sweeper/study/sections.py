@@ -41,6 +41,11 @@ class DataSpec(Section):
     validation: Annotated[float, Percent(high=0.5)] = Field(
         0.05, description="Share of the documents held out for validation."
     )
+    test: Annotated[float, Percent(high=0.5)] | None = Field(
+        None,
+        description="Share of the documents that no trial of the search trains or is judged on; "
+        "verify judges on them. null: none.",
+    )
     loss_on: Literal["all", "answers"] = Field(
         "all", description="Tokens that the training loss counts: all, or those of answers."
     )
@@ -63,6 +68,9 @@ class EvaluateSpec(Section):
     )
     metric: Literal["val_loss"] = Field(
         "val_loss", description="What is minimised: nats per predicted token."
+    )
+    split: Literal["validation", "test"] = Field(
+        "validation", description="The documents that trials are judged on; test never searches."
     )
 
 

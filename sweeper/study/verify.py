@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
-from sweeper.study.problems import shown, wrong
-from sweeper.study.quantities import Percent, Quantity
+from sweeper.study.problems import Issue, refusal, shown, wrong
+from sweeper.study.quantities import Percent, Quantity, Whole
 from sweeper.study.section import Section
 
 LEAST_PAIRS = 5  # with fewer, no interval is narrow enough to say anything
 MOST_PAIRS = 100
 MOST_LOOKS = 5
+MOST_TOP = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class _Looks(Quantity):
 
 
 class VerifySpec(Section):
-    """Training baseline, hypotheses and best recipe again, on seeds that no trial had."""
+    """Training baseline, hypotheses and best recipes again, on seeds that no trial had."""
 
     pairs: Annotated[tuple[int, ...], _Looks()] = Field(
         (5, 8),
@@ -50,4 +51,18 @@ class VerifySpec(Section):
     alpha: Annotated[float, Percent(high=0.5)] = Field(
         0.05, description="Chance of any wrong verdict in the study, over all looks."
     )
-    best: bool = Field(True, description="Whether the best recipe is compared, too.")
+    top: Annotated[int, Whole(0, MOST_TOP)] = Field(
+        1, description="How many of the best recipes are compared, too; 0: none."
+    )
+    ablate: bool = Field(
+        False,
+        description="Whether each change of the best recipe is also taken back, and made alone, "
+        "on the seeds of the first look.",
+    )
+
+    @model_validator(mode="after")
+    def _ablates_a_best(self) -> Self:
+        if self.ablate and not self.top:
+            message = "there is no best recipe with top: 0 (allowed: false; or top: 1 or more)"
+            raise refusal("VerifySpec", [Issue(("ablate",), message)])
+        return self

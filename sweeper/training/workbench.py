@@ -35,7 +35,7 @@ class Ground:
     Attributes:
         model: The base, as the study names it.
         data: The corpus and how it is split.
-        evaluate: The validation set's measure.
+        evaluate: How trials are judged, and on which side of the split.
         seed: The study's seed; draws the split.
         folder: What relative paths are relative to.
     """
@@ -56,7 +56,7 @@ class Workbench:
         base: The frozen model.
         device: Where trials are trained.
         tokenized: The training documents.
-        validation: The one set that all trials are judged on.
+        validation: The one set that all trials are judged on, of the side that is asked for.
         corpus_fingerprint: SHA-256 of the corpus.
         num_documents: Documents of the corpus, and how many of them were double.
         num_duplicates: See there.
@@ -136,7 +136,10 @@ def check_corpus(ground: Ground) -> None:
 
 def _split_corpus(ground: Ground) -> tuple[Corpus, Split]:
     corpus = read_corpus(ground.data.train, ground.folder, format=ground.data.format)
-    split = split_documents(corpus.documents, validation=ground.data.validation, seed=ground.seed)
+    data = ground.data
+    split = split_documents(
+        corpus.documents, validation=data.validation, test=data.test, seed=ground.seed
+    )
     return corpus, split
 
 
@@ -154,16 +157,23 @@ def lay_out(ground: Ground, base: Base, device: Device) -> Workbench:
             loss_on=ground.data.loss_on,
         )
 
+    def blocks_of(side: str) -> Blocks:
+        return evaluation_blocks(
+            tokenize(side),
+            block_size=ground.evaluate.block_size,
+            max_tokens=ground.evaluate.tokens,
+            side=side,
+        )
+
+    # Both, so that a test side which is too small is refused before a search is spent.
+    sides = ["validation"] if ground.data.test is None else ["validation", "test"]
+    judged = {side: blocks_of(side) for side in sides}
     bench = Workbench(
         ground=ground,
         base=base,
         device=device,
         tokenized=tokenize("train"),
-        validation=evaluation_blocks(
-            tokenize("validation"),
-            block_size=ground.evaluate.block_size,
-            max_tokens=ground.evaluate.tokens,
-        ),
+        validation=judged[ground.evaluate.split],
         corpus_fingerprint=corpus.fingerprint,
         num_documents=len(corpus.documents),
         num_duplicates=split.num_duplicates,

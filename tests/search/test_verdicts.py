@@ -23,6 +23,7 @@ from sweeper.search.verdicts import Verdict, Verification, load_verification
 from sweeper.search.verification import BASELINE, look_recipes, look_study, verification_folder
 from sweeper.search.verifying import verify_study
 from sweeper.study import StudySpec
+from sweeper.training.manifest import read_manifest
 from tests.search.conftest import NewStudy
 from tests.search.fakes import claimed, result, run_faked, spec_at
 
@@ -182,7 +183,7 @@ def test_speeds_are_judged_by_their_turns_and_need_no_seeds(tmp_path: Path) -> N
 
 
 def test_equal_speeds_are_not_told_apart_once_all_else_is_decided(tmp_path: Path) -> None:
-    spec = searched(tmp_path, verify={"pairs": [5], "best": False})
+    spec = searched(tmp_path, verify={"pairs": [5], "top": 0})
     planned(spec)
     measure(spec, quicker=1000.0)
     assert verdicts(verification_of(spec))["quicker"] is Verdict.UNDECIDED
@@ -192,7 +193,7 @@ def test_equal_speeds_are_not_told_apart_once_all_else_is_decided(tmp_path: Path
 
 
 def test_speeds_alone_train_no_seeds(tmp_path: Path) -> None:
-    spec = searched(tmp_path, hypotheses=HYPOTHESES[2:], verify={"pairs": [5], "best": False})
+    spec = searched(tmp_path, hypotheses=HYPOTHESES[2:], verify={"pairs": [5], "top": 0})
     assert planned(spec).looks == ()
     measure(spec, quicker=1000.0)
     found = verification_of(spec)
@@ -279,7 +280,7 @@ def test_hypothesis_may_be_called_as_it_likes(tmp_path: Path) -> None:
 
 def test_a_later_look_may_take_back_what_an_earlier_one_hinted(tmp_path: Path) -> None:
     """The p-value and the interval are of the same seeds, so they never contradict each other."""
-    spec = searched(tmp_path, hypotheses=HYPOTHESES[:1], verify={"pairs": [5, 8], "best": False})
+    spec = searched(tmp_path, hypotheses=HYPOTHESES[:1], verify={"pairs": [5, 8], "top": 0})
     seeds = planned(spec).plan.seeds
     effects = dict(zip(seeds, (-0.3, -0.2, -0.5, -0.25, 0.1, 0.3, 0.2, 0.1), strict=True))
 
@@ -303,7 +304,7 @@ def test_tokens_of_finished_looks_count_in_every_later_call(
 ) -> None:
     """Search and first look have spent all but so many tokens, one trial's or a token less."""
     changes: dict[str, Any] = {"hypotheses": HYPOTHESES[:1], "space": GOOD,
-                               "verify": {"pairs": [5, 8], "best": False}}  # fmt: skip
+                               "verify": {"pairs": [5, 8], "top": 0}}  # fmt: skip
     spec = searched(tmp_path, **changes)
     planned(spec)
     first = look(spec, noisy({}, spread=1.0))
@@ -324,7 +325,7 @@ def test_tokens_of_finished_looks_count_in_every_later_call(
 
 def test_wall_clock_of_finished_looks_counts_in_every_later_call(tmp_path: Path) -> None:
     changes: dict[str, Any] = {"hypotheses": HYPOTHESES[:1], "space": GOOD,
-                               "verify": {"pairs": [5, 8], "best": False}}  # fmt: skip
+                               "verify": {"pairs": [5, 8], "top": 0}}  # fmt: skip
     spec = searched(tmp_path, **changes)
     planned(spec)
     look(spec, noisy({}, spread=1.0))
@@ -347,6 +348,49 @@ def test_baseline_that_is_best_is_not_compared_with_itself(tmp_path: Path) -> No
     assert verification_of(spec).next_look is None
 
 
+def test_best_recipes_are_different_ones_below_the_baseline(tmp_path: Path) -> None:
+    """A seed makes no recipe of its own, and a hypothesis among the best is one arm."""
+    hypotheses = [
+        {"name": "more rank", "change": {"rank": 4}},
+        {"name": "quicker", "change": {"rank": 1}, "expect": "speed > baseline"},
+    ]
+    spec = spec_at(
+        tmp_path,
+        hypotheses=hypotheses,
+        search={"sampler": "list"},
+        space={},
+        trials=[{"rank": 3, "seed": 8}, {"rank": 3}, {"seed": 8}, {"rank": 5}, {"rank": 6}],
+        budget={"trials": 8},
+        verify={"pairs": 5, "top": 5},
+    )
+    store = StudyStore(spec, create=True)
+    for loss in (4.0, 3.5, 3.9, 3.0, 3.1, 3.2, 4.1, 3.8):
+        store.finish(claimed(store), result(val_loss=loss))
+    arms = planned(spec).plan.arms
+    assert [(arm.key, arm.trial, arm.place) for arm in arms] == [
+        ("hypothesis:more rank", 1, 2),
+        ("hypothesis:quicker", 2, None),
+        ("best", 3, 1),
+        ("best:3", 7, 3),
+        ("best:4", 2, 4),
+    ]
+    assert look_study(spec, verification_of(spec).plan, 0, ["best"]).evaluate.split == "validation"
+
+
+def test_plan_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
+    spec = searched(tmp_path)
+    plan = planned(spec).plan
+    path = verification_folder(spec) / "plan.json"
+    plain = json.loads(path.read_bytes())
+    del plain["top"]
+    for arm in plain["arms"]:
+        del arm["place"]
+    path.write_text(json.dumps(plain))
+    assert spec.verify is not None
+    again = begin_plan(load_results(StudyStore(spec, create=False)), spec.verify)
+    assert [arm.key for arm in again.arms] == [arm.key for arm in plan.arms]
+
+
 def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
     changes: dict[str, Any] = {
         "budget": {"trials": 3, "tokens_per_trial": 2_000},
@@ -356,7 +400,8 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
         ],
         "baseline": {"hyperparameters": {"learning_rate": 3e-2, "block_size": 16, "rank": 2,
                                          "batch_size": 4, "precision": "fp32"}},
-        "verify": {"pairs": [5], "best": False},
+        "verify": {"pairs": [5], "top": 0},
+        "data": {"test": "10%"},
     }  # fmt: skip
     spec = new_study(**changes)
     run_study(spec, observe=nothing, tell=nothing)
@@ -372,6 +417,14 @@ def test_study_is_verified_for_real_and_only_once(new_study: NewStudy) -> None:
     assert arms <= {"baseline", "no rate"}
     found = verification_of(spec)
     assert verdicts(found)["no rate"] is Verdict.REFUTED, found.comparisons
+    searched_on, looked_on = (
+        {read_manifest(path).plan.evaluate.split for path in folder.glob("trials/*/manifest.json")}
+        for folder in (
+            spec.output_folder,
+            look_study(spec, found.plan, 0, ["hypothesis:no rate"]).output_folder,
+        )
+    )
+    assert (searched_on, looked_on) == ({"validation"}, {"test"})
     assert len(found.comparisons[1].pairs) == 15
     assert len({base for _, base in found.comparisons[0].pairs}) == 5
     assert verify_study(spec, observe=nothing, tell=nothing) is None

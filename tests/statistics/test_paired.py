@@ -146,6 +146,19 @@ def test_a_look_pays_for_all_looks() -> None:
     assert effect_at_look([0.0, 0.1, -0.1, 0.2, -0.3], num_looks=5).p_value == 1
 
 
+def test_interval_of_whichever_of_several_looks_best_still_covers() -> None:
+    """Three recipes that are one: the lowest mean of three is picked, its interval pays for it."""
+    studies = normal_studies(5, seed=3)[:1500].reshape(-1, 3, 5)
+    picked = [min(three, key=np.mean) for three in studies]
+
+    def share_covered(num_paid: int) -> float:
+        effects = [effect_at_look(values, num_looks=num_paid) for values in picked]
+        return float(np.mean([e.low <= 0 <= e.high for e in effects]))
+
+    assert share_covered(3) >= 0.95
+    assert share_covered(1) < share_covered(3), "else there would be nothing to pay for"
+
+
 def test_study_files_allow_as_few_pairs_as_the_statistics_do() -> None:
     """They name the number apart, since reading a study file is not to import scipy."""
     assert sweeper.study.verify.LEAST_PAIRS == LEAST_PAIRS

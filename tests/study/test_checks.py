@@ -73,6 +73,21 @@ HYPOTHESES = "hypotheses=[{name: a, change: {rank: 4}}, {name: b, change: {rank:
             "(allowed: at most budget.tokens_per_trial, 240000)",
         ),
         (
+            ["evaluate.split=test", "data.test=5%"],
+            "--set  evaluate.split: the sampler tpe would choose by the test documents "
+            "(allowed: validation; or test with search.sampler: list)",
+        ),
+        (
+            ["evaluate.split=test", "search.sampler=list", "trials=[{rank: 4}]"],
+            "--set  evaluate.split: there are no test documents "
+            "(allowed: validation; or test with data.test)",
+        ),
+        (
+            ["data.validation=50%", "data.test=50%"],
+            "--set  data.test: with 50% for validation nothing is left to train on "
+            "(allowed: less than 100% together)",
+        ),
+        (
             ["space={}"],
             "--set  space: the sampler tpe has nothing to search "
             "(allowed: one hyperparameter or more, or search.sampler: list)",

@@ -91,6 +91,7 @@ def test_what_may_change(override: str, write: Write) -> None:
         ("baseline.hyperparameters.train_also=norms", [
             'baseline.hyperparameters.train_also: "" -> norms'
         ]),
+        ("data.test=5%", ["data.test: (not there) -> 0.05"]),
         ("hypotheses.0.change.rank=2", ["hypotheses.0.change.rank: 4 -> 2"]),
         ("hypotheses=[]", [
             'hypotheses.0: {"name": "a", "change": {"rank": 4, "seed": 1}, '
@@ -102,6 +103,12 @@ def test_what_makes_another_study(override: str, expected: list[str], write: Wri
     before, after = load_study(write(FULL)), load_study(write(FULL), [override])
     assert identity_differences(identity(before), identity(after)) == expected
     assert before.digest != after.digest
+
+
+def test_study_from_before_a_key_was_added_is_the_same(write: Write) -> None:
+    now = identity(load_study(write(FULL)))
+    assert "test" not in now["data"]  # type: ignore[operator]
+    assert "split" not in now["evaluate"]  # type: ignore[operator]
 
 
 def test_plain_form_makes_the_same_spec(write: Write) -> None:

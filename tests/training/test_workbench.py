@@ -30,6 +30,30 @@ def test_validation_takes_whole_blocks_up_to_its_cap(bench: Workbench) -> None:
     assert fewer.validation.inputs.shape == (5, 16)
 
 
+def test_test_documents_judge_where_asked_and_train_nowhere(bench: Workbench) -> None:
+    def laid_out(**evaluate: object) -> Workbench:
+        ground = replace(
+            bench.ground,
+            data=bench.ground.data.model_copy(update={"test": 0.1}),
+            evaluate=bench.ground.evaluate.model_copy(update=evaluate),
+        )
+        return lay_out(ground, bench.base, bench.device)
+
+    searching, judging = laid_out(), laid_out(split="test")
+    np.testing.assert_array_equal(searching.validation.inputs, bench.validation.inputs)
+    assert judging.validation.inputs.shape == bench.validation.inputs.shape
+    assert not np.array_equal(judging.validation.inputs, bench.validation.inputs)
+    assert judging.stream(5).fingerprint == searching.stream(5).fingerprint
+    assert len(searching.tokenized.names) < len(bench.tokenized.names)
+
+
+def test_test_side_without_a_block_is_refused_before_the_search(bench: Workbench) -> None:
+    data = bench.ground.data.model_copy(update={"test": 1e-6})
+    evaluate = bench.ground.evaluate.model_copy(update={"block_size": 60})
+    with pytest.raises(DataError, match=r"the test set has .* give test a larger share"):
+        lay_out(replace(bench.ground, data=data, evaluate=evaluate), bench.base, bench.device)
+
+
 def test_loss_on_answers_leaves_out_the_questions(tmp_path: Path) -> None:
     whole = tiny.new_bench(tmp_path)
     answers = tiny.new_bench(tmp_path, loss_on="answers")

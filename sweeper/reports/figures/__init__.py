@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sweeper.reports.canvas import save
+from sweeper.reports.figures.ablation import figure_ablation
 from sweeper.reports.figures.bars import figure_importance
 from sweeper.reports.figures.comparison import figure_best_against_baseline
 from sweeper.reports.figures.scatter import figure_learning_rate_batch
@@ -16,12 +17,14 @@ from sweeper.search.results import StudyResults
 
 __all__ = [
     "FIGURES",
+    "draw_ablation",
     "draw_best_against_baseline",
     "draw_importance",
     "draw_learning_rate_batch",
     "draw_throughput",
     "draw_val_loss",
     "draw_verdicts",
+    "figure_ablation",
     "figure_best_against_baseline",
     "figure_importance",
     "figure_learning_rate_batch",
@@ -61,6 +64,11 @@ def draw_verdicts(results: StudyResults, path: Path) -> Path:
     return save(figure_verdicts, results, path)
 
 
+def draw_ablation(results: StudyResults, path: Path) -> Path:
+    """What each change of the best recipe does, taken back and made alone, beside importance."""
+    return save(figure_ablation, results, path)
+
+
 FIGURES: dict[str, Callable[[StudyResults, Path], Path]] = {
     "val_loss": draw_val_loss,
     "best_against_baseline": draw_best_against_baseline,
@@ -68,4 +76,5 @@ FIGURES: dict[str, Callable[[StudyResults, Path], Path]] = {
     "importance": draw_importance,
     "throughput": draw_throughput,
     "verdicts": draw_verdicts,
+    "ablation": draw_ablation,
 }

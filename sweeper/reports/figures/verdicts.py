@@ -16,7 +16,7 @@ from sweeper.search.verdicts import Comparison, SeedNoise, Verdict, Verification
 _COLOURS = {Verdict.SUPPORTED: canvas.BLUE, Verdict.REFUTED: canvas.VERMILLION}
 _SHIFT = 0.17  # of the dots below the interval, in rows
 _X_LABELS = {
-    "val_loss": "validation loss less the baseline's on the same seed (nats); left is better",
+    "val_loss": "loss less the baseline's on the same seed (nats); left is better",
     "speed": "tokens a second over the baseline's in the same turn; right is faster",
 }
 
@@ -60,8 +60,10 @@ def _draw_panel(axes: Axes, shown: Sequence[Comparison]) -> None:
 
 def _name(comparison: Comparison) -> str:
     hypothesis = comparison.arm.hypothesis
+    place = comparison.arm.place or 1
+    rank = "best" if place == 1 else f"number {place}"
     is_best = hypothesis is None
-    name = f"best (trial {comparison.arm.trial})" if is_best else canvas.label(hypothesis)
+    name = f"{rank} (trial {comparison.arm.trial})" if is_best else canvas.label(hypothesis)
     return f"{name}\n{comparison.verdict.value}"
 
 
