@@ -15,10 +15,12 @@ from sweeper.curves import Curve, StopReason, read_curve
 from sweeper.errors import NoCompletedTrialError, UsageError
 from sweeper.logs import read_log
 from sweeper.search import attributes as attrs
-from sweeper.search.progress import stop_reason_of, trial_folder
+from sweeper.search.progress import stop_reason_of
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.search.verdicts import Verification, load_verification
 from sweeper.study import StudySpec
+from sweeper.training.lost import Lost, read_lost
 
 MIN_TRIALS_FOR_IMPORTANCE = 8
 
@@ -41,6 +43,7 @@ class TrialResult:
         folder: The trial's folder.
         curve: Its points.
         same_as: Number of the earlier trial that was the same experiment and lent its result.
+        lost: What interrupted attempts at it trained beside this, and lost.
     """
 
     number: int
@@ -56,6 +59,7 @@ class TrialResult:
     folder: Path
     curve: Curve = field(default_factory=Curve)
     same_as: int | None = None
+    lost: Lost = field(default_factory=Lost)
 
     @property
     def completed(self) -> bool:
@@ -171,6 +175,9 @@ def _trial_result(spec: StudySpec, trial: FrozenTrial) -> TrialResult:
         folder=folder,
         curve=curve,
         same_as=same_as,
+        lost=Lost(values.get(attrs.LOST_TOKENS, 0), values.get(attrs.LOST_SECONDS, 0.0))
+        if ended
+        else read_lost(folder),
     )
 
 

@@ -22,10 +22,9 @@ from sweeper.search.claim import Claim
 from sweeper.search.dashboard import note_trial
 from sweeper.search.holding import Holding
 from sweeper.search.monitor import Monitor
-from sweeper.search.outcomes import Result
+from sweeper.search.outcomes import Result, failure
 from sweeper.search.peers import peers_of
-from sweeper.search.progress import trial_folder
-from sweeper.search.storage import storage_error
+from sweeper.search.storage import newest_point, storage_error, trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.search.trainers import new_trainer
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
@@ -217,7 +216,8 @@ class _Worker:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
         text = f"{type(error).__name__}: {error}"
-        self._end(claim, Result(Stop(StopReason.ERROR, text.splitlines()[0][:500]), None, 0, 0.0))
+        stop = Stop(StopReason.ERROR, text.splitlines()[0][:500])
+        self._end(claim, failure(stop, newest_point(self._spec, claim.number)))
 
     def _end(self, claim: Claim, result: Result) -> None:
         """Tell how a trial ended; without a baseline the other workers need not go on either."""

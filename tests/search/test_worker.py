@@ -16,7 +16,7 @@ from sweeper.search import attributes as attrs
 from sweeper.search import worker as worker_module
 from sweeper.search.holding import Holding
 from sweeper.search.monitor import Monitor
-from sweeper.search.progress import trial_folder
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.search.worker import WorkOrder, WorkReport, work
 from sweeper.study import StudySpec
