@@ -16,6 +16,7 @@ HYPERPARAMETERS = "hyperparameters"
 MANIFEST = "manifest"
 SAME_AS = "same_as"
 FIXED = "fixed_hyperparameters"
+AUDIT = "audit"
 LEASE = "lease"
 CRASHES = "crashes"
 

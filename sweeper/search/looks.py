@@ -12,6 +12,7 @@ from sweeper.search.outcomes import tokens_paid
 from sweeper.search.progress import stop_reason_of
 from sweeper.search.storage import has_begun, tokens_so_far
 from sweeper.search.store import StudyStore
+from sweeper.search.timesheets import worker_seconds
 from sweeper.search.verification import Plan, look_recipes, look_study
 from sweeper.study import StudySpec
 
@@ -31,6 +32,7 @@ class Look:
             a run that failed has none.
         tokens: That its trials have trained on so far, those lost to a crash included.
         wall_clock_s: Seconds for which its study was at work.
+        worker_s: Seconds at work of its workers.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Look:
     losses: LossOf
     tokens: int
     wall_clock_s: float
+    worker_s: float = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -79,4 +82,7 @@ def read_look(spec: StudySpec, plan: Plan, number: int, keys: Sequence[str]) -> 
         elif reason is StopReason.COMPLETED and loss is not None:
             losses[key, seed] = loss
     wall_clock_s = float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
-    return Look(number, tuple(keys), len(recipes), num_ended, losses, tokens, wall_clock_s)
+    worker_s = worker_seconds(study)
+    return Look(
+        number, tuple(keys), len(recipes), num_ended, losses, tokens, wall_clock_s, worker_s
+    )

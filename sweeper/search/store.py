@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
+from sweeper.search.audit import Audit
 from sweeper.search.claim import Claim
 from sweeper.search.leases import Lease, study_lock
 from sweeper.search.outcomes import Result, failure, tokens_paid, violation
@@ -290,6 +291,11 @@ class StudyStore:
     def annotate(self, claim: Claim, values: Mapping[str, Any]) -> None:
         """Set user attributes of a trial."""
         self._set(claim.trial_id, values)
+
+    def note_audit(self, claim: Claim, audit: Audit) -> None:
+        """Write down the stop that a trial goes on from; after a resume, the first one stays."""
+        if attrs.AUDIT not in self.storage.get_trial(claim.trial_id).user_attrs:
+            self._set(claim.trial_id, {attrs.AUDIT: audit.as_dict()})
 
     def finish(self, claim: Claim, result: Result) -> bool:
         """Tell Optuna how a trial ended; False, and nothing done, where the lease was lost.

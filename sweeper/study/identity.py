@@ -8,19 +8,24 @@ from collections.abc import Iterator, Mapping
 
 _TOP_LEVEL_OUTSIDE = frozenset({"verify", "workers", "storage", "output"})
 _ENGINE_OUTSIDE = frozenset({"grace"})
-_BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock"})
+_PRUNE_OUTSIDE = frozenset({"audit"})
+_BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock", "price"})
 
 
 def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     """A study's plain form without what may change while the study stays the same.
 
-    Left out are how long it may go on (trials, tokens, time), what is done after the search, who
-    works on it, how long a command may take to leave, and where its results lie.
+    Left out are how long it may go on (trials, tokens, time) and what an hour costs, how many
+    stops are audited, what is done after the search, who works on it, how long a command may take
+    to leave, and where its results lie.
     """
     identity = {key: part for key, part in plain.items() if key not in _TOP_LEVEL_OUTSIDE}
     budget = identity.get("budget")
     if isinstance(budget, Mapping):
         identity["budget"] = {k: part for k, part in budget.items() if k not in _BUDGET_OUTSIDE}
+    prune = identity.get("prune")
+    if isinstance(prune, Mapping):
+        identity["prune"] = {k: part for k, part in prune.items() if k not in _PRUNE_OUTSIDE}
     engine = identity.get("engine")
     if isinstance(engine, Mapping):
         identity["engine"] = {k: part for k, part in engine.items() if k not in _ENGINE_OUTSIDE}
