@@ -67,4 +67,4 @@ def _undecided(number: int) -> str:
 
 
 def _extra_tokens(results: StudyResults) -> int:
-    return sum(t.tokens - t.audit.tokens for t in results.trials if t.audit is not None)
+    return sum(max(t.tokens - t.audit.tokens, 0) for t in results.trials if t.audit is not None)

@@ -231,7 +231,8 @@ def _sum(what: str, lines: Iterable[Line]) -> Line:
     priced = [line.money for line in those if line.money is not None]
     return Line(
         what=what,
-        num_trials=sum(line.num_trials for line in those),
+        # What a trial lost stands beside its own line: it is still one trial.
+        num_trials=sum(line.num_trials for line in those if line.what != LOST),
         tokens=sum(line.tokens for line in those),
         seconds=math.fsum(line.seconds for line in those),
         money=math.fsum(priced) if priced else None,

@@ -208,6 +208,15 @@ def test_the_cost_of_endings_adds_up(results: StudyResults) -> None:
     assert "1 trial was the same experiment" in content.cost_text
 
 
+def test_a_price_adds_a_column_of_money(results: StudyResults) -> None:
+    budget = results.spec.budget.model_copy(update={"price": "2.10 USD/hour"})
+    spec = results.spec.model_copy(update={"budget": budget})
+    priced = replace(results, spec=spec, wall_clock_s=3600.0, worker_s=7200.0)
+    text = render_markdown(report_content(priced))
+    assert "| share of the time | money |\n|---|---:|---:|---:|---:|---:|\n" in text
+    assert "| in all | 24 | 5.6M | 2 h 00 min | 100% | 2.10 USD |" in text
+
+
 def test_stopped_trials_come_with_their_evidence(results: StudyResults) -> None:
     stops = report_content(results).stops
     assert ("19", "spike", "why it ended") in stops

@@ -87,6 +87,7 @@ def test_every_token_has_one_line() -> None:
         (VERIFICATION, 5, 5 * WHOLE),
     ]
     assert ledger.total.tokens == 6 * WHOLE + 4_700
+    assert ledger.total.num_trials == len(MIXED) + 5
     assert ledger.total.seconds == pytest.approx(58 + 35)
     assert ledger.search.seconds == pytest.approx(58)
     assert ledger.wall_clock_s == 50
