@@ -149,7 +149,7 @@ def _conclude(study: Path, overrides: list[str] | None, *, export: bool) -> None
         made += list(filter(None, [export_best(results)]))
     paths = write_report(results, spec.output_folder)
     attach_plot(store, paths.figures["val_loss"])
-    made += [paths.html, paths.markdown, paths.csv, *paths.figures.values()]
+    made += [paths.html, paths.markdown, paths.csv, paths.ledger, *paths.figures.values()]
     _show(summary(results, [Path(os.path.relpath(path)) for path in made]))
     if results.best is None:
         raise NoCompletedTrialError(

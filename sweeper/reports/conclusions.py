@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
 
-from sweeper.curves.finding import StopReason
 from sweeper.reports import words
 from sweeper.reports.rows import state_words
 from sweeper.search.results import StudyResults, TrialResult
@@ -26,26 +24,6 @@ VERIFIED_CAVEAT = (
 )
 
 MIN_COMPLETED_FOR_IMPORTANCE = 10  # with fewer, importances follow single trials
-
-
-@dataclass(frozen=True)
-class Ending:
-    """All trials that ended one way, or that have not ended.
-
-    Attributes:
-        name: The stop reason in words, or `running`, `waiting`.
-        reason: The stop reason; None while running or waiting.
-        num_lent: How many of them took the result of an equal trial and cost nothing.
-        tokens: Tokens spent on them, lent results left out.
-        seconds: Training seconds spent on them, lent results left out.
-    """
-
-    name: str
-    reason: StopReason | None
-    num_trials: int
-    num_lent: int
-    tokens: int
-    seconds: float
 
 
 def caveat(results: StudyResults) -> str:
@@ -123,32 +101,6 @@ def _states_sentence(results: StudyResults) -> str:
     counts = Counter(state_words(trial) for trial in results.trials)
     listed = ", ".join(f"{amount} {name}" for name, amount in counts.most_common())
     return f"{words.plural(len(results.trials), 'trial')} so far: {listed}."
-
-
-def endings(results: StudyResults) -> list[Ending]:
-    """Trials by how they ended, the most frequent first."""
-    groups: dict[str, list[TrialResult]] = {}
-    for trial in results.trials:
-        groups.setdefault(state_words(trial), []).append(trial)
-    ranked = sorted(groups.items(), key=lambda group: (-len(group[1]), group[0]))
-    return [_ending(name, trials) for name, trials in ranked]
-
-
-def _ending(name: str, trials: list[TrialResult]) -> Ending:
-    paid = [trial for trial in trials if trial.same_as is None]
-    return Ending(
-        name=name,
-        reason=trials[0].stop_reason,
-        num_trials=len(trials),
-        num_lent=len(trials) - len(paid),
-        tokens=sum(trial.tokens for trial in paid),
-        seconds=sum(trial.seconds for trial in paid),
-    )
-
-
-def tokens_spent(results: StudyResults) -> int:
-    """Tokens that all trials trained on; lent results cost none."""
-    return sum(trial.tokens for trial in results.trials if trial.same_as is None)
 
 
 def ranked_importances(results: StudyResults) -> list[tuple[str, float]]:

@@ -6,10 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sweeper.curves.finding import StopReason
 from sweeper.reports import takeaways, words
 from sweeper.reports.ablation import AblationRow, ablation_rows, ablation_sentences
-from sweeper.reports.conclusions import caveat, conclude, endings, tokens_spent
+from sweeper.reports.audits import audit_sentences
+from sweeper.reports.conclusions import caveat, conclude
+from sweeper.reports.costs import CostRow, cost_rows, cost_sentences
 from sweeper.reports.gradients import GradNormMaximum, grad_norm_maxima
 from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
 from sweeper.reports.recipe import recipe_yaml
@@ -18,11 +19,13 @@ from sweeper.reports.settings import portable, setting_rows
 from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
 from sweeper.reports.winner import WinnerRow, winner_rows, winner_sentences
 from sweeper.search.ablation import read_ablation
+from sweeper.search.ledger import keep_books
 from sweeper.search.results import StudyResults, TrialResult
 
 MARKDOWN_FILE = "report.md"
 HTML_FILE = "report.html"
 CSV_FILE = "trials.csv"
+LEDGER_FILE = "ledger.csv"
 _MOST_STRETCHES = 40
 _MOST_STOPS = 40
 
@@ -35,18 +38,6 @@ class FigureText:
     file: str
     title: str
     takeaway: str
-
-
-@dataclass(frozen=True)
-class EndingRow:
-    """One way to end, with what it cost, as words."""
-
-    name: str
-    reason: StopReason | None
-    trials: str
-    tokens: str
-    seconds: str
-    share: str
 
 
 @dataclass(frozen=True)
@@ -85,8 +76,10 @@ class ReportContent:
     hypotheses: list[HypothesisRow]
     figures: list[FigureText]
     rows: list[TrialRow]
-    endings: list[EndingRow]
-    endings_remark: str
+    costs: list[CostRow]
+    has_price: bool
+    cost_text: str
+    audit_text: str
     stops: list[tuple[str, str, str]]
     gradients: GradientTable
     settings: list[tuple[str, str]]
@@ -108,7 +101,7 @@ _ABLATION = (("ablation", "Which change carried the gain", takeaways.ablation_ta
 
 def report_content(results: StudyResults) -> ReportContent:
     """Collect what the report says."""
-    best = results.best
+    best, ledger = results.best, keep_books(results)
     figures = [
         FigureText(name, f"{name}.png", title, say(results))
         for name, title, say in (
@@ -133,8 +126,10 @@ def report_content(results: StudyResults) -> ReportContent:
         hypotheses=hypothesis_rows(results),
         figures=figures,
         rows=trial_rows(results),
-        endings=_ending_rows(results),
-        endings_remark=_endings_remark(results),
+        costs=cost_rows(ledger),
+        has_price=ledger.price is not None,
+        cost_text=cost_sentences(ledger, results.spec),
+        audit_text=audit_sentences(results),
         stops=_stops(results),
         gradients=_gradient_table(results),
         settings=setting_rows(results.spec),
@@ -145,39 +140,6 @@ def report_content(results: StudyResults) -> ReportContent:
 def _recipe_intro(best: TrialResult) -> str:
     origin = "the baseline" if best.is_baseline else f"trial {best.number}"
     return f"The hyperparameters of {origin} gave the lowest validation loss."
-
-
-def _ending_rows(results: StudyResults) -> list[EndingRow]:
-    whole = tokens_spent(results)
-    return [
-        EndingRow(
-            name=ending.name,
-            reason=ending.reason,
-            trials=str(ending.num_trials),
-            tokens=words.count(ending.tokens),
-            seconds=words.duration(ending.seconds),
-            share=words.share(ending.tokens, whole),
-        )
-        for ending in endings(results)
-    ]
-
-
-def _endings_remark(results: StudyResults) -> str:
-    groups = endings(results)
-    lent = sum(ending.num_lent for ending in groups)
-    seconds = sum(ending.seconds for ending in groups)
-    evaluations = "left out" if results.spec.command is None else "included"
-    text = (
-        f"In all {words.count(tokens_spent(results))} tokens in {words.duration(seconds)} of "
-        f"training, evaluations {evaluations}."
-    )
-    if lent:
-        verb = "was" if lent == 1 else "were"
-        text += (
-            f" {words.plural(lent, 'trial')} {verb} the same experiment as an earlier one, took "
-            "its result and cost nothing."
-        )
-    return text
 
 
 def _stops(results: StudyResults) -> list[tuple[str, str, str]]:
@@ -235,5 +197,6 @@ def _files(figures: list[FigureText]) -> list[tuple[str, str]]:
         (HTML_FILE, "this report as one page with its figures inside"),
         (MARKDOWN_FILE, "this report as text"),
         (CSV_FILE, "all trials, numbers in full precision"),
+        (LEDGER_FILE, "what was spent and saved, line by line"),
         *((figure.file, figure.title) for figure in figures),
     ]

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.reports.content import CSV_FILE, HTML_FILE, MARKDOWN_FILE, report_content
+from sweeper.reports.content import (
+    CSV_FILE,
+    HTML_FILE,
+    LEDGER_FILE,
+    MARKDOWN_FILE,
+    report_content,
+)
+from sweeper.reports.costs import write_ledger_csv
 from sweeper.reports.figures import FIGURES
 from sweeper.reports.files import replace_file
 from sweeper.reports.html import render_html
 from sweeper.reports.markdown import render_markdown
 from sweeper.reports.tables import write_trials_csv
+from sweeper.search.ledger import keep_books
 from sweeper.search.results import StudyResults
 
 
@@ -21,6 +29,7 @@ class ReportPaths:
     html: Path
     markdown: Path
     csv: Path
+    ledger: Path
     figures: dict[str, Path]
 
 
@@ -42,6 +51,7 @@ def write_report(results: StudyResults, folder: Path) -> ReportPaths:
     images = {path.name: path.read_bytes() for path in figures.values()}
     return ReportPaths(
         csv=write_trials_csv(results, folder / CSV_FILE),
+        ledger=write_ledger_csv(keep_books(results), folder / LEDGER_FILE),
         markdown=replace_file(folder / MARKDOWN_FILE, render_markdown(content)),
         html=replace_file(folder / HTML_FILE, render_html(content, images)),
         figures=figures,

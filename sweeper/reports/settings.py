@@ -92,6 +92,8 @@ def _budget(budget: BudgetSpec) -> str:
         parts.append(f"{words.count(budget.tokens)} tokens in all")
     if budget.wall_clock_s is not None:
         parts.append(f"{words.duration(budget.wall_clock_s)} of wall-clock time")
+    if budget.price is not None:
+        parts.append(f"at {budget.price}")
     return ", ".join(parts)
 
 
@@ -109,6 +111,8 @@ def _prune(prune: PruneSpec) -> str:
         )
     if prune.peers != "off":
         rules.append(f"peers ({prune.peers})")
+    if prune.audit is not None:
+        rules.append(f"but for {100 * prune.audit:g}% of these trials, which are audited")
     return ", ".join(rules) or "nothing but non-finite losses"
 
 

@@ -91,6 +91,9 @@ _CSV_COLUMNS = [
     "tokens",
     "seconds",
     "tokens_per_s",
+    "lost_tokens",
+    "lost_seconds",
+    "audited",
 ]
 
 
@@ -111,6 +114,9 @@ def _csv_fields(results: StudyResults, trial: TrialResult) -> Mapping[str, objec
         trial.tokens,
         trial.seconds,
         trial.tokens_per_s,
+        trial.lost.tokens,
+        trial.lost.seconds,
+        None if trial.audit is None else trial.audit.reason.value,
     )
     return dict(zip(_CSV_COLUMNS, values, strict=True))
 

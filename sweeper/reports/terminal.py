@@ -16,10 +16,13 @@ from rich.table import Table
 from rich.text import Text
 
 from sweeper.reports import words
-from sweeper.reports.conclusions import conclude, endings, tokens_spent
+from sweeper.reports.audits import audit_sentences
+from sweeper.reports.conclusions import conclude
+from sweeper.reports.costs import cost_line, line_words
 from sweeper.reports.rows import TrialRow, trial_rows
 from sweeper.reports.tables import STATE_COLOURS, trials_table
 from sweeper.reports.verdicts import verdict_rows, verification_words
+from sweeper.search.ledger import Ledger, keep_books
 from sweeper.search.results import StudyResults, TrialResult
 from sweeper.search.verdicts import Verification
 
@@ -72,11 +75,14 @@ class _FittedTable:
 
 def status(results: StudyResults) -> RenderableType:
     """How far a study is: counts, tokens, best against baseline, what runs now."""
+    ledger = keep_books(results)
     parts: list[RenderableType] = [
         Text.assemble("Study ", (words.clean(results.spec.name, 80), "bold")),
-        _counts(results),
-        _spent(results),
+        _counts(results, ledger),
+        _spent(results, ledger),
+        Text(cost_line(ledger)),
         Text(conclude(results)),
+        *filter(None, [Text(audit_sentences(results))]),
     ]
     if results.verification is not None:
         parts.append(Text(verification_words(results.verification)))
@@ -86,17 +92,17 @@ def status(results: StudyResults) -> RenderableType:
     return Group(*parts)
 
 
-def _counts(results: StudyResults) -> Text:
+def _counts(results: StudyResults, ledger: Ledger) -> Text:
     """Trials by how they ended, in colour and in words."""
     text = Text(f"{words.plural(len(results.trials), 'trial')} of {results.spec.budget.trials}")
-    for index, ending in enumerate(endings(results)):
+    for index, ending in enumerate(ledger.endings):
         text.append(": " if index == 0 else ", ")
-        text.append(f"{ending.num_trials} {ending.name}", style=STATE_COLOURS[ending.reason])
+        text.append(f"{ending.num_trials} {line_words(ending)}", style=STATE_COLOURS[ending.reason])
     return text
 
 
-def _spent(results: StudyResults) -> Text:
-    spent, budget = tokens_spent(results), results.spec.budget
+def _spent(results: StudyResults, ledger: Ledger) -> Text:
+    spent, budget = ledger.search.tokens, results.spec.budget
     whole = budget.tokens_per_trial * budget.trials
     if budget.tokens is not None:
         whole = min(whole, budget.tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
@@ -17,10 +18,15 @@ class Holding:
     """Renews the leases of all claims in hand, in a thread of its own.
 
     At the end, what is still in hand is left to whoever comes next.
+
+    Args:
+        store: Of the study.
+        keep_up: Called as often as the leases are renewed.
     """
 
-    def __init__(self, store: StudyStore) -> None:
+    def __init__(self, store: StudyStore, keep_up: Callable[[], None] = lambda: None) -> None:
         self._store = store
+        self._keep_up = keep_up
         self._claims: dict[int, Claim] = {}
         self._lost: set[int] = set()
         self._done = threading.Event()
@@ -76,3 +82,4 @@ class Holding:
                 StorageInternalError, OSError
             ):  # the trials meet it themselves, and say so
                 self.renew()
+                self._keep_up()

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from sweeper.curves import StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.outcomes import tokens_paid
 from sweeper.search.progress import stop_reason_of
-from sweeper.search.storage import has_begun
+from sweeper.search.storage import has_begun, tokens_so_far
 from sweeper.search.store import StudyStore
+from sweeper.search.timesheets import worker_seconds
 from sweeper.search.verification import Plan, look_recipes, look_study
 from sweeper.study import StudySpec
 
@@ -28,8 +30,9 @@ class Look:
         num_ended: Of these, however they ended.
         losses: Final validation losses in nats by arm and seed, infinite where a run diverged;
             a run that failed has none.
-        tokens: Seen by the trials that ended.
+        tokens: That its trials have trained on so far, those lost to a crash included.
         wall_clock_s: Seconds for which its study was at work.
+        worker_s: Seconds at work of its workers.
     """
 
     number: int | None
@@ -39,6 +42,7 @@ class Look:
     losses: LossOf
     tokens: int
     wall_clock_s: float
+    worker_s: float = 0.0
 
     @property
     def is_over(self) -> bool:
@@ -67,14 +71,18 @@ def read_look(spec: StudySpec, plan: Plan, number: int | None, keys: Sequence[st
     num_ended, tokens = 0, 0
     for trial, (key, seed, _) in zip(store.trials(), recipes, strict=False):
         if not trial.state.is_finished():
+            tokens += tokens_so_far(study, trial.number)
             continue
         values = trial.user_attrs
         num_ended += 1
-        tokens += values.get(attrs.TOKENS, 0)
+        tokens += tokens_paid(values)
         reason, loss = stop_reason_of(trial), values.get(attrs.VAL_LOSS)
         if reason is StopReason.NON_FINITE:
             losses[key, seed] = math.inf
         elif reason is StopReason.COMPLETED and loss is not None:
             losses[key, seed] = loss
     wall_clock_s = float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
-    return Look(number, tuple(keys), len(recipes), num_ended, losses, tokens, wall_clock_s)
+    worker_s = worker_seconds(study)
+    return Look(
+        number, tuple(keys), len(recipes), num_ended, losses, tokens, wall_clock_s, worker_s
+    )

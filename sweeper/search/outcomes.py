@@ -1,10 +1,13 @@
-"""What a trial came to, and how badly it ended in the sampler's eyes."""
+"""What a trial came to and was paid for, and how badly it ended in the sampler's eyes."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sweeper.curves import Stop, StopReason
+from sweeper.curves import Point, Stop, StopReason
+from sweeper.search import attributes as attrs
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,17 @@ class Result:
     seconds: float
     best_val_loss: float | None = None
     same_as: int | None = None
+
+
+def failure(stop: Stop, newest: Point | None) -> Result:
+    """The result of a trial that failed: what it had trained by then was paid for all the same."""
+    last = newest or Point(step=0, tokens=0)
+    return Result(stop, None, last.tokens, last.seconds or 0.0)
+
+
+def tokens_paid(values: Mapping[str, Any]) -> int:
+    """Tokens that an ended trial's attempts have trained on, those lost to a crash included."""
+    return int(values.get(attrs.TOKENS, 0) + values.get(attrs.LOST_TOKENS, 0))
 
 
 def violation(result: Result) -> float:

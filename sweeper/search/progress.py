@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.curves import Point, StopReason
-from sweeper.curves.curve import last_point
 from sweeper.search import attributes as attrs
 from sweeper.search.prescribed import most_trials
+from sweeper.search.storage import newest_point
 from sweeper.search.store import StudyStore
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
@@ -116,12 +115,7 @@ def _running(spec: StudySpec, trial: FrozenTrial) -> RunningTrial:
     return RunningTrial(
         number=trial.number,
         label=label or trial.user_attrs.get(attrs.HYPOTHESIS) or "",
-        point=last_point(trial_folder(spec, trial.number) / "curve.jsonl"),
+        point=newest_point(spec, trial.number),
         total_steps=course.total_steps,
         total_tokens=course.total_tokens,
     )
-
-
-def trial_folder(spec: StudySpec, number: int) -> Path:
-    """The folder of one trial."""
-    return spec.output_folder / "trials" / f"{number:04d}"

@@ -15,10 +15,14 @@ from sweeper.curves import Curve, StopReason, read_curve
 from sweeper.errors import NoCompletedTrialError, UsageError
 from sweeper.logs import read_log
 from sweeper.search import attributes as attrs
-from sweeper.search.progress import stop_reason_of, trial_folder
+from sweeper.search.audit import Audit
+from sweeper.search.progress import stop_reason_of
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
+from sweeper.search.timesheets import worker_seconds
 from sweeper.search.verdicts import Verification, load_verification
 from sweeper.study import StudySpec
+from sweeper.training.lost import Lost, read_lost
 
 MIN_TRIALS_FOR_IMPORTANCE = 8
 
@@ -41,6 +45,8 @@ class TrialResult:
         folder: The trial's folder.
         curve: Its points.
         same_as: Number of the earlier trial that was the same experiment and lent its result.
+        audit: The stop that it went on from, if it was audited.
+        lost: What interrupted attempts at it trained beside this, and lost.
     """
 
     number: int
@@ -56,6 +62,8 @@ class TrialResult:
     folder: Path
     curve: Curve = field(default_factory=Curve)
     same_as: int | None = None
+    audit: Audit | None = None
+    lost: Lost = field(default_factory=Lost)
 
     @property
     def completed(self) -> bool:
@@ -70,7 +78,12 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study and all its trials, in the order of their numbers."""
+    """A study and all its trials, in the order of their numbers.
+
+    Attributes:
+        wall_clock_s: Seconds for which its search was at work, over all calls.
+        worker_s: Seconds at work of all its workers.
+    """
 
     spec: StudySpec
     folder: Path
@@ -78,6 +91,8 @@ class StudyResults:
     importances: Mapping[str, float] = field(default_factory=dict)
     recorded: Curve | None = None
     verification: Verification | None = None
+    wall_clock_s: float = 0.0
+    worker_s: float = 0.0
 
     @property
     def baseline(self) -> TrialResult | None:
@@ -150,6 +165,8 @@ def load_results(store: StudyStore) -> StudyResults:
         importances=importances_of(store),
         recorded=recorded,
         verification=load_verification(spec),
+        wall_clock_s=float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0)),
+        worker_s=worker_seconds(spec),
     )
 
 
@@ -176,6 +193,10 @@ def _trial_result(spec: StudySpec, trial: FrozenTrial) -> TrialResult:
         folder=folder,
         curve=curve,
         same_as=same_as,
+        audit=Audit.read(values.get(attrs.AUDIT)),
+        lost=Lost(values.get(attrs.LOST_TOKENS, 0), values.get(attrs.LOST_SECONDS, 0.0))
+        if ended
+        else read_lost(folder),
     )
 
 

@@ -79,8 +79,7 @@ class _Runner:
         new_trainer(self._spec).prepare(self._tell)
         with _signals(self._stop) as received:
             try:
-                self._run_rounds(received)
-                self._save_clock()
+                self._run_and_save_clock(received)
             except StorageInternalError as error:
                 raise storage_error(error) from error
             finally:
@@ -88,6 +87,13 @@ class _Runner:
                 self._stop_file.unlink(missing_ok=True)
         first = received[0] if received else None
         return RunOutcome(first, self._seconds_left() == 0 and first is None)
+
+    def _run_and_save_clock(self, received: list[int]) -> None:
+        """What a study that failed has spent is spent."""
+        try:
+            self._run_rounds(received)
+        finally:
+            self._save_clock()
 
     def _run_rounds(self, received: list[int]) -> None:
         """A round ends when its workers have nothing left to do, or when one of them died."""

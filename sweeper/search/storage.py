@@ -9,8 +9,11 @@ from typing import Any
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 
+from sweeper.curves import Point
+from sweeper.curves.curve import last_point
 from sweeper.errors import StorageError
 from sweeper.study import StudySpec
+from sweeper.training.lost import read_lost
 
 SQLITE_BUSY_SECONDS = 60
 
@@ -77,6 +80,22 @@ def make_folder(folder: Path) -> None:
             f"the study's folder {folder.parent.name}/{folder.name} cannot be written "
             f"({error.strerror}). Free the disk or choose another with --set output=FOLDER"
         ) from error
+
+
+def trial_folder(spec: StudySpec, number: int) -> Path:
+    """The folder of one trial."""
+    return spec.output_folder / "trials" / f"{number:04d}"
+
+
+def newest_point(spec: StudySpec, number: int) -> Point | None:
+    """How far a trial has come, whoever trained it; None before its first point."""
+    return last_point(trial_folder(spec, number) / "curve.jsonl")
+
+
+def tokens_so_far(spec: StudySpec, number: int) -> int:
+    """Tokens that a trial which has not ended was trained on, in all attempts."""
+    newest = newest_point(spec, number)
+    return (newest.tokens if newest else 0) + read_lost(trial_folder(spec, number)).tokens
 
 
 def has_begun(spec: StudySpec) -> bool:

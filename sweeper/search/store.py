@@ -14,19 +14,28 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
+from sweeper.search.audit import Audit
 from sweeper.search.claim import Claim
 from sweeper.search.leases import Lease, study_lock
-from sweeper.search.outcomes import Result, violation
+from sweeper.search.outcomes import Result, failure, tokens_paid, violation
 from sweeper.search.prescribed import fixed_trials, most_trials
 from sweeper.search.samplers import new_sampler
 from sweeper.search.space import as_plain, distributions_of, draw, fixed_params, record
-from sweeper.search.storage import has_begun, make_folder, open_storage, storage_url
+from sweeper.search.storage import (
+    has_begun,
+    make_folder,
+    newest_point,
+    open_storage,
+    storage_url,
+    trial_folder,
+)
 from sweeper.study import (
     Hyperparameters,
     StudySpec,
     identity,
     identity_differences,
 )
+from sweeper.training.lost import Lost, read_lost
 
 MAX_CRASHES = 2  # a trial whose worker died more often is given up
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
@@ -161,7 +170,7 @@ class StudyStore:
 
     def _give_up(self, number: int, crashes: int) -> None:
         text = f"its worker died {crashes} times while training it"
-        self._tell(number, Result(Stop(StopReason.ERROR, text), None, 0, 0.0))
+        self._tell(number, failure(Stop(StopReason.ERROR, text), newest_point(self.spec, number)))
 
     def _ask(self, owner: str, now: float) -> Claim | None:
         if not self.may_ask():
@@ -189,12 +198,15 @@ class StudyStore:
         if budget.tokens is None:
             return True
         spent = sum(
-            budget.tokens_per_trial
+            budget.tokens_per_trial + self._lost(trial.number).tokens
             if trial.state is TrialState.RUNNING
-            else trial.user_attrs.get(attrs.TOKENS, 0)
+            else tokens_paid(trial.user_attrs)
             for trial in trials
         )
         return bool(spent + budget.tokens_per_trial <= budget.tokens)
+
+    def _lost(self, number: int) -> Lost:
+        return read_lost(trial_folder(self.spec, number))
 
     def _take(self, number: int, owner: str, now: float) -> Claim:
         trial_id = self._id(number)
@@ -280,6 +292,11 @@ class StudyStore:
         """Set user attributes of a trial."""
         self._set(claim.trial_id, values)
 
+    def note_audit(self, claim: Claim, audit: Audit) -> None:
+        """Write down the stop that a trial goes on from; after a resume, the first one stays."""
+        if attrs.AUDIT not in self.storage.get_trial(claim.trial_id).user_attrs:
+            self._set(claim.trial_id, {attrs.AUDIT: audit.as_dict()})
+
     def finish(self, claim: Claim, result: Result) -> bool:
         """Tell Optuna how a trial ended; False, and nothing done, where the lease was lost.
 
@@ -292,6 +309,7 @@ class StudyStore:
             return True
 
     def _tell(self, number: int, result: Result) -> None:
+        lost = self._lost(number)
         self._set(
             self._id(number),
             {
@@ -300,6 +318,8 @@ class StudyStore:
                 attrs.VAL_LOSS: result.val_loss,
                 attrs.TOKENS: result.tokens,
                 attrs.SECONDS: result.seconds,
+                attrs.LOST_TOKENS: lost.tokens,
+                attrs.LOST_SECONDS: lost.seconds,
                 attrs.SAME_AS: result.same_as,
                 attrs.LEASE: None,
             },

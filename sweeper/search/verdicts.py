@@ -89,11 +89,13 @@ class Verification:
         looks: Those that were begun or are next, in their order, and then the ablation; only the
             last may not be over.
         comparisons: In the order of the plan's arms.
+        speeds_s: Seconds that measuring speeds took, one worker's and the wall clock's alike.
     """
 
     plan: Plan
     looks: tuple[Look, ...]
     comparisons: tuple[Comparison, ...]
+    speeds_s: float = 0.0
 
     @property
     def next_look(self) -> Look | None:
@@ -114,6 +116,16 @@ class Verification:
     def tokens(self) -> int:
         """Tokens that were spent on it."""
         return sum(look.tokens for look in self.looks)
+
+    @property
+    def wall_clock_s(self) -> float:
+        """Seconds for which it was at work."""
+        return self.speeds_s + math.fsum(look.wall_clock_s for look in self.looks)
+
+    @property
+    def worker_s(self) -> float:
+        """Seconds at work of all its workers."""
+        return self.speeds_s + math.fsum(look.worker_s for look in self.looks)
 
     @property
     def noise(self) -> SeedNoise | None:
@@ -139,7 +151,8 @@ def load_verification(spec: StudySpec) -> Verification | None:
     if plan is None:
         return None
     looks: list[Look] = []
-    speeds = read_speeds(spec).of
+    measured = read_speeds(spec)
+    speeds = measured.of
     comparisons = _judged(plan, {}, speeds, [Comparison(arm) for arm in plan.arms], is_last=False)
     for number in range(len(plan.pairs)):
         keys = _undecided_losses(comparisons)
@@ -155,7 +168,7 @@ def load_verification(spec: StudySpec) -> Verification | None:
         comparisons = _judged(plan, {}, speeds, comparisons, is_last=True)
         if plan.ablation_keys:
             looks.append(read_look(spec, plan, None, plan.ablation_keys))
-    return Verification(plan, tuple(looks), tuple(comparisons))
+    return Verification(plan, tuple(looks), tuple(comparisons), measured.wall_clock_s)
 
 
 def _undecided_losses(comparisons: Sequence[Comparison]) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from sweeper.search import attributes as attrs
 from sweeper.search.crew import known_crew
 from sweeper.search.looks import Look
+from sweeper.search.outcomes import tokens_paid
 from sweeper.search.pacing import measure_speeds, read_speeds
 from sweeper.search.planning import begin_plan
 from sweeper.search.progress import Snapshot
@@ -81,7 +82,7 @@ def _within_budget(spec: StudySpec, study: StudySpec, verification: Verification
         looked_s += read_speeds(spec).wall_clock_s
         left["wall_clock_s"] = max(whole.wall_clock_s - searched_s - looked_s, 0.0)
     if whole.tokens is not None:
-        searched = sum(trial.user_attrs.get(attrs.TOKENS, 0) for trial in store.trials())
+        searched = sum(tokens_paid(trial.user_attrs) for trial in store.trials())
         looked = sum(look.tokens for look in verification.finished_looks)
         left["tokens"] = max(whole.tokens - searched - looked, 0)
     return study.model_copy(update={"budget": study.budget.model_copy(update=left)})

@@ -18,15 +18,16 @@ from optuna.exceptions import StorageInternalError
 from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search import attributes as attrs
+from sweeper.search.audit import Audited, is_audited
 from sweeper.search.claim import Claim
 from sweeper.search.dashboard import note_trial
 from sweeper.search.holding import Holding
 from sweeper.search.monitor import Monitor
-from sweeper.search.outcomes import Result
+from sweeper.search.outcomes import Result, failure
 from sweeper.search.peers import peers_of
-from sweeper.search.progress import trial_folder
-from sweeper.search.storage import storage_error
+from sweeper.search.storage import newest_point, storage_error, trial_folder
 from sweeper.search.store import StudyStore
+from sweeper.search.timesheets import Timesheet
 from sweeper.search.trainers import new_trainer
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec
@@ -102,8 +103,9 @@ class _Worker:
 
     def run(self) -> None:
         with quiet_signals():
+            sheet = Timesheet(self._spec, self._owner)
             self._store = StudyStore(self._spec, create=False)
-            with Holding(self._store) as self._holding:
+            with sheet, Holding(self._store, sheet.save) as self._holding:
                 new_trainer(self._spec).work(self._take, self._order.setup)
         if self._error is not None:
             raise self._error
@@ -157,7 +159,10 @@ class _Worker:
                 peers=peers_of(self._store, claim),
                 protected=claim.is_protected,
             )
-            return Shown(monitor, lambda point: self._report(claim, point))
+            watch: Watch = monitor
+            if is_audited(self._spec, claim.number):
+                watch = Audited(monitor, lambda audit: self._store.note_audit(claim, audit))
+            return Shown(watch, lambda point: self._report(claim, point))
 
         return Job(
             Assignment(claim.number, claim.hyperparameters, folder),
@@ -217,7 +222,8 @@ class _Worker:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
         text = f"{type(error).__name__}: {error}"
-        self._end(claim, Result(Stop(StopReason.ERROR, text.splitlines()[0][:500]), None, 0, 0.0))
+        stop = Stop(StopReason.ERROR, text.splitlines()[0][:500])
+        self._end(claim, failure(stop, newest_point(self._spec, claim.number)))
 
     def _end(self, claim: Claim, result: Result) -> None:
         """Tell how a trial ended; without a baseline the other workers need not go on either."""

@@ -2,6 +2,7 @@
 
 from sweeper.statistics.multiplicity import holm
 from sweeper.statistics.paired import LEAST_PAIRS, PairedEffect, paired_effect, sign_p_value
+from sweeper.statistics.proportion import proportion_interval
 from sweeper.statistics.sequential import effect_at_look
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "effect_at_look",
     "holm",
     "paired_effect",
+    "proportion_interval",
     "sign_p_value",
 ]

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 
 _TOP_LEVEL_OUTSIDE = frozenset({"verify", "workers", "storage", "output"})
 _ENGINE_OUTSIDE = frozenset({"grace"})
-_BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock"})
+_PRUNE_OUTSIDE = frozenset({"audit"})
+_BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock", "price"})
 # Keys that were added to a part, by what every study from before them means.
 _ADDED: dict[str, dict[str, object]] = {
     "data": {"test": None},
@@ -19,9 +20,10 @@ _ADDED: dict[str, dict[str, object]] = {
 def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     """A study's plain form without what may change while the study stays the same.
 
-    Left out are how long it may go on (trials, tokens, time), what is done after the search, who
-    works on it, how long a command may take to leave, and where its results lie; and so is a key
-    that was added since and says what a study from before it means.
+    Left out are how long it may go on (trials, tokens, time) and what an hour costs, how many
+    stops are audited, what is done after the search, who works on it, how long a command may take
+    to leave, and where its results lie; and so is a key that was added since and says what a study
+    from before it means.
     """
     identity = {key: part for key, part in plain.items() if key not in _TOP_LEVEL_OUTSIDE}
     for key, added in _ADDED.items():
@@ -31,6 +33,9 @@ def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     budget = identity.get("budget")
     if isinstance(budget, Mapping):
         identity["budget"] = {k: part for k, part in budget.items() if k not in _BUDGET_OUTSIDE}
+    prune = identity.get("prune")
+    if isinstance(prune, Mapping):
+        identity["prune"] = {k: part for k, part in prune.items() if k not in _PRUNE_OUTSIDE}
     engine = identity.get("engine")
     if isinstance(engine, Mapping):
         identity["engine"] = {k: part for k, part in engine.items() if k not in _ENGINE_OUTSIDE}

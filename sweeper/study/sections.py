@@ -17,6 +17,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from sweeper.study.hyperparameters import Changes, Hyperparameters, HyperparameterValue
+from sweeper.study.price import Price, PriceText, price_from
 from sweeper.study.problems import Issue, refusal, shown, wrong
 from sweeper.study.quantities import (
     AutoOrWhole,
@@ -89,6 +90,16 @@ class BudgetSpec(Section):
     wall_clock_s: Annotated[float, Duration()] | None = Field(
         None, alias="wall_clock", description="Time for the whole study; null: no limit."
     )
+    price: Annotated[str, PriceText()] | None = Field(
+        None,
+        description="What an hour of the machine costs, such as 2.10 USD/hour, or of each worker, "
+        "such as 0.40 EUR/worker-hour; null: no money is counted.",
+    )
+
+    @property
+    def price_per_hour(self) -> Price | None:
+        """The price in its parts."""
+        return None if self.price is None else price_from(self.price)
 
 
 class BaselineSpec(Section):
@@ -182,6 +193,11 @@ class PruneSpec(Section):
         "off",
         description="Stop when other trials were better at the same tokens: lag, by how far; "
         "asha, by how many.",
+    )
+    audit: Annotated[float, Percent()] | None = Field(
+        None,
+        description="Share of the trials to be stopped that go on to their end all the same, to "
+        "tell how often stopping is wrong; null: none.",
     )
 
 

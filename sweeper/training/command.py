@@ -24,6 +24,7 @@ from sweeper.training.command_manifest import (
 from sweeper.training.command_program import search_path
 from sweeper.training.course import Course
 from sweeper.training.gathering import Gathering, merged, news_of
+from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
 from sweeper.training.output import Output
 from sweeper.training.process import CommandProcess
@@ -136,6 +137,8 @@ def _interrupted_curve(manifest: CommandManifest, folder: Path) -> Curve | None:
     path, curve = folder / "manifest.json", folder / "curve.jsonl"
     old = read_command_manifest(path) if path.is_file() else None
     if old is None or old.result is not None or _essence(old) != _essence(manifest):
+        if curve.is_file():
+            keep_lost(folder, read_curve(curve).points, 0)
         for name in (curve, folder / "output.log"):
             name.unlink(missing_ok=True)
         write_curve(curve, ())
@@ -193,7 +196,9 @@ class _Record:
 
     def _begin(self, first: Point) -> None:
         """Keep of an interrupted run what the command does not repeat."""
-        kept = [point for point in self.earlier or () if point.step < first.step]
+        earlier = self.earlier or Curve()
+        kept = [point for point in earlier if point.step < first.step]
+        keep_lost(self.path.parent, earlier.points, len(kept))
         write_curve(self.path, kept)
         self._points = kept
         for point in kept:

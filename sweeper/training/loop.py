@@ -22,6 +22,7 @@ from sweeper.study.schedule import learning_rate_at
 from sweeper.training.checkpoint import CheckpointFolder, Progress
 from sweeper.training.course import Course
 from sweeper.training.engine import Batch, Engine, Gradient, SeatOutOfMemory
+from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
 from sweeper.training.watches import Watch
 
@@ -158,11 +159,13 @@ class _Training:
         path = self._run.folder / "curve.jsonl"
         if not path.is_file():
             raise CheckpointError(f"{path}: missing; {_START_AGAIN}")
-        self._points = list(read_curve(path).points[: progress.curve_points])
+        found = read_curve(path).points
+        self._points = list(found[: progress.curve_points])
         if len(self._points) < progress.curve_points:
             raise CheckpointError(
                 f"{path}: ends before its checkpoint of step {progress.step}; {_START_AGAIN}"
             )
+        keep_lost(self._run.folder, found, len(self._points))
         write_curve(path, self._points)
         self._step, self._seconds = progress.step, progress.seconds
         if progress.micro_batch < self._micro_batch:

@@ -108,13 +108,14 @@ def test_a_report_is_written_whole(written: ReportPaths, folder: Path) -> None:
         "report.html",
         "report.md",
         "trials.csv",
+        "ledger.csv",
         "val_loss.png",
         "best_against_baseline.png",
         "learning_rate_batch.png",
         "importance.png",
         "throughput.png",
     }
-    assert {written.html.name, written.markdown.name, written.csv.name} < made
+    assert {p.name for p in (written.html, written.markdown, written.csv, written.ledger)} < made
     assert all(path.exists() for path in written.figures.values())
 
 
@@ -202,8 +203,18 @@ def test_an_unfinished_baseline_leaves_hypotheses_unfinished(results: StudyResul
 
 def test_the_cost_of_endings_adds_up(results: StudyResults) -> None:
     content = report_content(results)
-    assert sum(int(row.trials) for row in content.endings) == len(results.trials)
-    assert "1 trial was the same experiment" in content.endings_remark
+    *_, whole = content.costs
+    assert int(whole.trials) == len(results.trials)
+    assert "1 trial was the same experiment" in content.cost_text
+
+
+def test_a_price_adds_a_column_of_money(results: StudyResults) -> None:
+    budget = results.spec.budget.model_copy(update={"price": "2.10 USD/hour"})
+    spec = results.spec.model_copy(update={"budget": budget})
+    priced = replace(results, spec=spec, wall_clock_s=3600.0, worker_s=7200.0)
+    text = render_markdown(report_content(priced))
+    assert "| share of the time | money |\n|---|---:|---:|---:|---:|---:|\n" in text
+    assert "| in all | 24 | 5.6M | 2 h 00 min | 100% | 2.10 USD |" in text
 
 
 def test_stopped_trials_come_with_their_evidence(results: StudyResults) -> None:

@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sweeper.curves import Stop, StopReason
+from sweeper.curves import Point, Stop, StopReason, write_curve
 from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
 from sweeper.search.outcomes import Result
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
+from sweeper.training.lost import keep_lost
 
 TOKENS_PER_TRIAL = 4_000
 
@@ -89,6 +91,23 @@ def run_faked(store: StudyStore, owner: str = "me") -> list[Claim]:
         assert store.finish(claim, result(val_loss=loss))
         done.append(claim)
     return done
+
+
+def trained(store: StudyStore, number: int, tokens: int, *, kept: int | None = None) -> None:
+    """Let a trial's folder say that it was trained up to some tokens, a second for each thousand.
+
+    Args:
+        store: Its study.
+        number: The trial's.
+        tokens: Of its last point.
+        kept: Tokens of the checkpoint from which another attempt has gone on; None: none has.
+    """
+    folder = trial_folder(store.spec, number)
+    folder.mkdir(parents=True, exist_ok=True)
+    points = [Point(t, t, seconds=t / 1000) for t in (0, tokens if kept is None else kept, tokens)]
+    if kept is not None:
+        keep_lost(folder, points, 2)
+    write_curve(folder / "curve.jsonl", points[:2])
 
 
 def params(store: StudyStore) -> list[dict[str, Any]]:

@@ -8,8 +8,9 @@ import pytest
 from sweeper.curves import Point, StopReason, write_curve
 from sweeper.errors import CheckpointError, NoCompletedTrialError, UsageError
 from sweeper.search.claim import Claim
-from sweeper.search.progress import take_snapshot, trial_folder
+from sweeper.search.progress import take_snapshot
 from sweeper.search.results import StudyResults, find_trial, importances_of, load_results
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from tests.search.fakes import claimed, result, run_faked, spec_at
 

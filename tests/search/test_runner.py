@@ -22,9 +22,10 @@ from sweeper.errors import SweeperError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search import runner
 from sweeper.search.export import export_best
-from sweeper.search.progress import Snapshot, trial_folder
+from sweeper.search.progress import Snapshot
 from sweeper.search.results import load_results
 from sweeper.search.runner import RunOutcome, run_study
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec, load_study
 from sweeper.training.manifest import hash_files, read_manifest

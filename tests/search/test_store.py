@@ -21,7 +21,7 @@ from sweeper.search.outcomes import violation
 from sweeper.search.storage import storage_url
 from sweeper.search.store import MAX_CRASHES, StudyStore
 from sweeper.study import StudySpec
-from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
+from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at, trained
 
 FIXED: dict[str, Any] = {
     "hypotheses": [
@@ -269,6 +269,7 @@ def test_a_trial_that_keeps_killing_its_workers_is_given_up(tmp_path: Path) -> N
         assert claimed(store).number == 0
         assert store.trials()[0].user_attrs[attrs.CRASHES] == crash
     overwrite_lease(store, 0, expires_at=0.0)
+    trained(store, 0, 1_700, kept=1_000)
 
     assert claimed(store).number == 1
 
@@ -276,6 +277,9 @@ def test_a_trial_that_keeps_killing_its_workers_is_given_up(tmp_path: Path) -> N
     assert poison.state is TrialState.FAIL
     assert poison.user_attrs[attrs.STOP_REASON] == "error"
     assert poison.user_attrs[attrs.EVIDENCE] == "its worker died 3 times while training it"
+    assert (poison.user_attrs[attrs.TOKENS], poison.user_attrs[attrs.SECONDS]) == (1_000, 1.0)
+    assert poison.user_attrs[attrs.LOST_TOKENS] == 700
+    assert poison.user_attrs[attrs.LOST_SECONDS] == pytest.approx(0.7)
 
 
 def test_a_released_trial_is_taken_again_and_did_not_crash(tmp_path: Path) -> None:

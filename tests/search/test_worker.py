@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from optuna.trial import TrialState
 
-from sweeper.curves import Point, Stop, read_curve
+from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.search import attributes as attrs
 from sweeper.search import worker as worker_module
 from sweeper.search.holding import Holding
 from sweeper.search.monitor import Monitor
-from sweeper.search.progress import trial_folder
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
+from sweeper.search.timesheets import worker_seconds
 from sweeper.search.worker import WorkOrder, WorkReport, work
 from sweeper.study import StudySpec
 from sweeper.training import packs
@@ -285,3 +286,27 @@ def test_one_experiment_in_two_guises_is_lent_to_a_later_trial(
     trials = trials_of(spec)
     assert [trial.user_attrs[attrs.SAME_AS] for trial in trials] == [None, None, None, 0]
     assert trials[3].value == trials[0].value
+
+
+@pytest.mark.usefixtures("script")
+def test_an_audited_trial_goes_on_to_its_end_and_says_from_where(
+    new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = new_study(budget={"trials": 2}, prune={"audit": "100%"})
+    update = Monitor.update
+
+    def stop_from_step_3(monitor: Monitor, point: Point) -> Stop | None:
+        stop = update(monitor, point)
+        jumped = point.step >= 3 and not monitor.protected
+        return Stop(StopReason.SPIKE, "it jumped") if jumped else stop
+
+    monkeypatch.setattr(Monitor, "update", stop_from_step_3)
+    assert work(order_for(spec)) == WorkReport()
+
+    baseline, audited = trials_of(spec)
+    assert attrs.AUDIT not in baseline.user_attrs
+    assert audited.user_attrs[attrs.STOP_REASON] == "completed"
+    assert audited.user_attrs[attrs.AUDIT]["reason"] == "spike"
+    points = read_curve(trial_folder(spec, 1) / "curve.jsonl").points
+    assert audited.user_attrs[attrs.AUDIT]["tokens"] == points[3].tokens
+    assert worker_seconds(spec) > 0

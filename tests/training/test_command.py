@@ -20,6 +20,7 @@ from sweeper.training.command import variables_of
 from sweeper.training.command_manifest import read_command_manifest
 from sweeper.training.command_program import check_command, search_path
 from sweeper.training.course import Course
+from sweeper.training.lost import read_lost
 from sweeper.training.outcome import Outcome
 from sweeper.training.watches import Lookout
 from tests.training.scripts import HEALTHY, RECIPE, engine, run, write_script
@@ -403,6 +404,7 @@ def test_an_interrupted_script_begins_again_or_goes_on_as_it_can(
     assert read_curve(trial(tmp_path) / "curve.jsonl") == outcome.curve
     seconds = [point.seconds or 0.0 for point in outcome.curve]
     assert seconds == sorted(seconds)
+    assert read_lost(trial(tmp_path)).tokens == (0 if goes_on else 30 * 64)
 
 
 def test_another_script_does_not_go_on_from_where_the_old_one_was(tmp_path: Path) -> None:

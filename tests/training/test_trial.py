@@ -11,6 +11,8 @@ import pytest
 from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.errors import BaseError, CheckpointError
 from sweeper.study import Hyperparameters
+from sweeper.training import loop
+from sweeper.training.lost import read_lost
 from sweeper.training.manifest import read_manifest
 from sweeper.training.peft_engine import PeftEngine
 from sweeper.training.workbench import Workbench
@@ -114,6 +116,24 @@ def test_killed_and_resumed_is_the_same_as_uninterrupted(
     assert outcome.stop.reason is StopReason.COMPLETED
     assert [p.step for p in outcome.curve] == list(range(LAST_STEP + 1))
     assert_same_run(whole, tmp_path)
+    last_rung = max(step for step in RUNGS if step < after_steps)
+    lost_steps = after_steps - last_rung + 1  # one more by the second kill
+    assert read_lost(tmp_path).tokens == 64 * lost_steps
+    assert read_lost(tmp_path).seconds > 0
+
+
+def test_what_a_resume_cuts_is_counted_once_even_if_it_is_killed(
+    run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill(run, tmp_path, 8)
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "write_curve", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):  # between writing down what is lost and cutting it
+            run(tmp_path, DROPOUT)
+    found = read_lost(tmp_path)
+    assert found.tokens == 3 * 64
+    run(tmp_path, DROPOUT)
+    assert read_lost(tmp_path) == found
 
 
 def test_whole_lines_after_the_checkpoint_are_trained_again(

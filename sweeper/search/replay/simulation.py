@@ -15,6 +15,7 @@ from optuna.pruners import BasePruner
 from optuna.storages import InMemoryStorage
 
 from sweeper.curves import Point, Stop, StopReason
+from sweeper.search.audit import is_good
 from sweeper.search.claim import Claim
 from sweeper.search.monitor import Monitor
 from sweeper.search.outcomes import Result
@@ -24,8 +25,6 @@ from sweeper.search.replay.bank import Bank, Run
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from sweeper.training.course import Course
-
-GOOD = 0.01  # a loss within this share of the best counts as good
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ class Simulated:
 
     def is_good(self, trial: Ended) -> bool:
         """Whether its run would have ended within a hundredth of the best."""
-        return trial.final_val_loss <= (1 + GOOD) * self.best_val_loss
+        return is_good(trial.final_val_loss, self.best_val_loss)
 
     @property
     def tokens_to_good(self) -> float:

@@ -16,10 +16,10 @@ from sweeper.cli import app
 from sweeper.curves import Curve, Point, StopReason
 from sweeper.curves.curve import write_curve
 from sweeper.errors import UsageError
-from sweeper.search.progress import trial_folder
 from sweeper.search.replay.bank import Bank, Run, read_bank, write_bank
 from sweeper.search.replay.recording import bank_of
 from sweeper.search.results import load_results
+from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec, load_study, spec_to_plain
 from tests.search.fakes import claimed, result, run_faked, spec_at

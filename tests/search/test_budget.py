@@ -1,0 +1,86 @@
+"""What a study may spend holds whatever becomes of its workers."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import pytest
+from optuna.trial import TrialState
+
+from sweeper.search.claim import Claim
+from sweeper.search.outcomes import tokens_paid
+from sweeper.search.store import StudyStore
+from tests.search.fakes import TOKENS_PER_TRIAL, overwrite_lease, result, spec_at, trained
+
+RUNG = 1_000
+WORKERS = ("one", "two", "three")
+
+
+def work_and_die(store: StudyStore, chance: random.Random) -> int:
+    """Three workers with up to two trials in hand, each of which may die; how many did."""
+    hands: dict[str, list[Claim]] = {name: [] for name in WORKERS}
+    kills = 0
+    while store.may_claim() or any(hands.values()):
+        name = chance.choice(WORKERS)
+        hand = hands[name]
+        if len(hand) < 2 and (claim := store.claim(name)) is not None:
+            hand.append(claim)
+        elif hand and chance.random() < 0.25:
+            kills += len(hand)
+            for claim in hand:
+                _die(store, claim, chance)
+            hand.clear()
+        elif hand:
+            assert store.finish(hand.pop(), result())
+    return kills
+
+
+def _die(store: StudyStore, claim: Claim, chance: random.Random) -> None:
+    """Between two rungs: the next attempt goes on from the last."""
+    at = chance.randrange(TOKENS_PER_TRIAL)
+    trained(store, claim.number, at, kept=at // RUNG * RUNG)
+    overwrite_lease(store, claim.number, expires_at=0.0)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_trials_hold_exactly_and_tokens_to_a_rung_for_each_death(tmp_path: Path, seed: int) -> None:
+    most = 10 * TOKENS_PER_TRIAL
+    spec = spec_at(tmp_path, budget={"trials": 12, "tokens": most})
+    store = StudyStore(spec, create=True)
+
+    kills = work_and_die(store, random.Random(seed))
+
+    trials = store.trials()
+    assert kills > 0
+    assert all(trial.state.is_finished() for trial in trials)
+    assert len(trials) <= 12
+    spent = sum(tokens_paid(trial.user_attrs) for trial in trials)
+    assert spent <= most + kills * RUNG
+    assert spent > most - TOKENS_PER_TRIAL or len(trials) == 12
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_as_many_trials_as_were_asked_for_end_once_each(tmp_path: Path, seed: int) -> None:
+    store = StudyStore(spec_at(tmp_path, budget={"trials": 9}), create=True)
+
+    work_and_die(store, random.Random(seed))
+
+    trials = store.trials()
+    assert [trial.number for trial in trials] == list(range(9))
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.FAIL}
+    assert not store.may_claim()
+
+
+def test_what_a_crash_lost_is_part_of_the_budget(tmp_path: Path) -> None:
+    most = 2 * TOKENS_PER_TRIAL + RUNG - 1
+    store = StudyStore(spec_at(tmp_path, budget={"trials": 9, "tokens": most}), create=True)
+    claim = store.claim("one")
+    assert claim is not None
+    assert store.may_ask()
+    trained(store, claim.number, 2 * RUNG - 1, kept=RUNG)
+    assert store.may_ask()
+    trained(store, claim.number, 2 * RUNG - 2, kept=RUNG)  # it died twice
+    assert not store.may_ask()
+    assert store.finish(claim, result())
+    assert not store.may_ask()
