@@ -6,7 +6,7 @@ Depends on NumPy alone; a tokenizer is passed in.
 from sweeper.data.blocks import IGNORED_TARGET, Blocks, evaluation_blocks, training_blocks
 from sweeper.data.corpus import BUILTIN_CORPORA, FORMATS, read_corpus
 from sweeper.data.document import Corpus, Document, document_key
-from sweeper.data.entropy import bigram_entropy, unigram_entropy
+from sweeper.data.entropy import bigram_entropy, context_free_losses, unigram_entropy
 from sweeper.data.pydoc_qa import general_text
 from sweeper.data.split import Split, split_documents
 from sweeper.data.stream import Location, TokenStream
@@ -33,6 +33,7 @@ __all__ = [
     "TokenizedDocuments",
     "Tokenizer",
     "bigram_entropy",
+    "context_free_losses",
     "document_key",
     "evaluation_blocks",
     "general_text",

@@ -14,6 +14,7 @@ from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
 from sweeper.reports.recipe import recipe_yaml
 from sweeper.reports.rows import TrialRow, state_words, trial_rows
 from sweeper.reports.settings import portable, setting_rows
+from sweeper.reports.stuck import Stuck, why_stuck
 from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
 from sweeper.search.results import StudyResults, TrialResult
 
@@ -70,6 +71,7 @@ class ReportContent:
     title: str
     headline: str
     caveat: str
+    stuck: Stuck | None
     recipe: str | None
     recipe_intro: str
     reproduce: str
@@ -109,6 +111,7 @@ def report_content(results: StudyResults) -> ReportContent:
         title=words.clean(results.spec.name, 120),
         headline=conclude(results),
         caveat=caveat(results),
+        stuck=why_stuck(results),
         recipe=None if best is None else recipe_yaml(best),
         recipe_intro="" if best is None else _recipe_intro(best),
         reproduce=f"sweeper reproduce {words.shell_word(portable(str(results.spec.path)))}",

@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.curves import Curve, StopReason, read_curve
+from sweeper.diagnosis.floors import Floors, read_floors
 from sweeper.errors import NoCompletedTrialError, UsageError
 from sweeper.logs import read_log
 from sweeper.search import attributes as attrs
@@ -70,7 +71,12 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class StudyResults:
-    """A study and all its trials, in the order of their numbers."""
+    """A study and all its trials, in the order of their numbers.
+
+    Attributes:
+        floors: What its losses are held against; None for a command, and where the study was run
+            under a version that did not keep them.
+    """
 
     spec: StudySpec
     folder: Path
@@ -78,6 +84,7 @@ class StudyResults:
     importances: Mapping[str, float] = field(default_factory=dict)
     recorded: Curve | None = None
     verification: Verification | None = None
+    floors: Floors | None = None
 
     @property
     def baseline(self) -> TrialResult | None:
@@ -145,6 +152,7 @@ def load_results(store: StudyStore) -> StudyResults:
         importances=importances_of(store),
         recorded=recorded,
         verification=load_verification(spec),
+        floors=read_floors(spec.output_folder),
     )
 
 
