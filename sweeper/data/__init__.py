@@ -5,6 +5,7 @@ Depends on NumPy alone; a tokenizer is passed in.
 
 from sweeper.data.blocks import IGNORED_TARGET, Blocks, evaluation_blocks, training_blocks
 from sweeper.data.corpus import BUILTIN_CORPORA, FORMATS, read_corpus
+from sweeper.data.detour import Detour, Tokens
 from sweeper.data.document import Corpus, Document, document_key
 from sweeper.data.entropy import bigram_entropy, context_free_losses, unigram_entropy
 from sweeper.data.pydoc_qa import general_text
@@ -25,6 +26,7 @@ __all__ = [
     "SEGMENT_TOKENS",
     "Blocks",
     "Corpus",
+    "Detour",
     "Document",
     "Location",
     "LossOn",
@@ -32,6 +34,7 @@ __all__ = [
     "TokenStream",
     "TokenizedDocuments",
     "Tokenizer",
+    "Tokens",
     "bigram_entropy",
     "context_free_losses",
     "document_key",

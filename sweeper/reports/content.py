@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sweeper.curves.finding import StopReason
 from sweeper.reports import takeaways, words
 from sweeper.reports.conclusions import caveat, conclude, endings, tokens_spent
+from sweeper.reports.examinations import ExaminedSpike, examined_spikes
 from sweeper.reports.gradients import GradNormMaximum, grad_norm_maxima
 from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
 from sweeper.reports.recipe import recipe_yaml
@@ -83,6 +84,7 @@ class ReportContent:
     endings: list[EndingRow]
     endings_remark: str
     stops: list[tuple[str, str, str]]
+    spikes: list[ExaminedSpike]
     gradients: GradientTable
     settings: list[tuple[str, str]]
     files: list[tuple[str, str]]
@@ -98,14 +100,16 @@ _FIGURES: tuple[tuple[str, str, Callable[[StudyResults], str]], ...] = (
 
 
 _VERDICTS = (("verdicts", "Other seeds", takeaways.verdicts_takeaway),)
+_SPIKES = (("spikes", "Spikes taken again", takeaways.spikes_takeaway),)
 
 
 def report_content(results: StudyResults) -> ReportContent:
     """Collect what the report says."""
     best = results.best
+    spikes = _SPIKES if any(trial.examination for trial in results.trials) else ()
     figures = [
         FigureText(name, f"{name}.png", title, say(results))
-        for name, title, say in (*(_VERDICTS if results.verification else ()), *_FIGURES)
+        for name, title, say in (*(_VERDICTS if results.verification else ()), *_FIGURES, *spikes)
     ]
     return ReportContent(
         title=words.clean(results.spec.name, 120),
@@ -123,6 +127,7 @@ def report_content(results: StudyResults) -> ReportContent:
         endings=_ending_rows(results),
         endings_remark=_endings_remark(results),
         stops=_stops(results),
+        spikes=examined_spikes(results),
         gradients=_gradient_table(results),
         settings=setting_rows(results.spec),
         files=_files(figures),

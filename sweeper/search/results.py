@@ -20,6 +20,7 @@ from sweeper.search.progress import stop_reason_of, trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.search.verdicts import Verification, load_verification
 from sweeper.study import StudySpec
+from sweeper.training.examination import Examination, read_examination
 
 MIN_TRIALS_FOR_IMPORTANCE = 8
 
@@ -42,6 +43,7 @@ class TrialResult:
         folder: The trial's folder.
         curve: Its points.
         same_as: Number of the earlier trial that was the same experiment and lent its result.
+        examination: What was found out about its spike, if it was examined.
     """
 
     number: int
@@ -57,6 +59,7 @@ class TrialResult:
     folder: Path
     curve: Curve = field(default_factory=Curve)
     same_as: int | None = None
+    examination: Examination | None = None
 
     @property
     def completed(self) -> bool:
@@ -137,7 +140,7 @@ def load_results(store: StudyStore) -> StudyResults:
     """Read everything that a study has found so far.
 
     Raises:
-        CheckpointError: A trial's curve is damaged.
+        CheckpointError: A trial's curve or examination is damaged.
         LogError: The baseline's recorded log cannot be read.
     """
     spec = store.spec
@@ -179,6 +182,7 @@ def _trial_result(spec: StudySpec, trial: FrozenTrial) -> TrialResult:
         folder=folder,
         curve=curve,
         same_as=same_as,
+        examination=read_examination(folder),
     )
 
 
