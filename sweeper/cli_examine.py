@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.errors import UsageError
+
 if TYPE_CHECKING:  # it is known once a study was read
     from sweeper.study import StudySpec
 
@@ -46,6 +48,7 @@ def examine_spikes(spec: StudySpec) -> None:
     """Examine every trial that a spike ended and that was not examined yet."""
     from rich.console import Console
 
+    from sweeper.reports import words
     from sweeper.reports.live import RunView
     from sweeper.search.examining import examine_trial, spiked_trials
     from sweeper.search.results import load_results
@@ -56,5 +59,8 @@ def examine_spikes(spec: StudySpec) -> None:
     for trial in spiked_trials(results):
         if trial.examination is None:
             console.print(f"examining the spike of trial {trial.number}")
-            with RunView(console) as view:
-                examine_trial(results, trial.number, view.tell)
+            try:
+                with RunView(console) as view:
+                    examine_trial(results, trial.number, view.tell)
+            except UsageError as error:  # the study's report is written all the same
+                console.print(words.clean(error), markup=False)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from sweeper.curves import Curve
+from sweeper.curves.climb import ClimbDetector, ClimbSettings
 from sweeper.curves.spike import Excursion, SpikeDetector, SpikeSettings
 from sweeper.errors import UsageError
 from sweeper.training.manifest_file import read_json
@@ -199,6 +200,9 @@ def _sentence(told: str) -> str:
 def find_onset(curve: Curve, sigmas: float = SpikeSettings().sigmas) -> Excursion:
     """The spike to examine: the one that the curve ends in, else the highest.
 
+    A curve that ends in a climb, no step of which jumps, is examined from the first step on after
+    which no loss was back near its best.
+
     Args:
         curve: Of the trial.
         sigmas: As the study's rule has it.
@@ -212,12 +216,47 @@ def find_onset(curve: Curve, sigmas: float = SpikeSettings().sigmas) -> Excursio
             detector.update(point.step, point.tokens, point.train_loss)
     if detector.open is not None:
         return detector.open
-    if not detector.excursions:
+    found = _climb_of(curve) or max(detector.excursions, key=lambda s: s.height, default=None)
+    if found is None:
         raise UsageError(
-            "its training loss shows no spike to examine (a slow climb, or a spike of the "
-            "validation loss alone, has no step that could be taken again)"
+            "its training loss shows no spike to examine (one of the validation loss alone has no "
+            "step that could be taken again)"
         )
-    return max(detector.excursions, key=lambda spike: spike.height)
+    return found
+
+
+def _climb_of(curve: Curve) -> Excursion | None:
+    """The climb that the curve ends in, as if it were a spike; None where it ends in none."""
+    settings = ClimbSettings()
+    detector = ClimbDetector(settings)
+    losses = [(p, p.train_loss) for p in curve if p.train_loss is not None]
+    for point, loss in losses:
+        detector.update(point.step, point.tokens, loss)
+    level = next((climb.numbers["best"] for climb in detector.findings()), None)
+    if level is None:
+        return None
+    threshold = max(settings.nats, settings.relative * abs(level))
+    calm = [n for n, (_, loss) in enumerate(losses) if loss <= level + threshold]
+    first = calm[-1] + 1 if calm else 1
+    if not 0 < first < len(losses):
+        return None
+    (before, previous), (onset, _), (last, current) = losses[first - 1], losses[first], losses[-1]
+    peak_point, peak = max(losses[first:], key=lambda entry: entry[1])
+    return Excursion(
+        start_step=onset.step,
+        start_tokens=onset.tokens,
+        previous_step=before.step,
+        previous=previous,
+        level=level,
+        threshold=threshold,
+        sigma=0.0,
+        peak=peak,
+        peak_step=peak_point.step,
+        end_step=last.step,
+        end_tokens=last.tokens,
+        current=current,
+        num_points=len(losses) - first,
+    )
 
 
 def height_over(spike: Excursion, losses: Iterable[float]) -> float:

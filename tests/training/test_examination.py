@@ -97,6 +97,14 @@ def test_the_spike_that_a_curve_ends_in_is_examined_before_a_higher_one() -> Non
         find_onset(curve_of(*calm))
 
 
+def test_a_climb_is_examined_from_where_no_loss_was_back_near_its_best() -> None:
+    climb = [4.0 + 0.03 * n for n in range(1, 40)]
+    spike = find_onset(curve_of(*[4.0, 4.01, 3.99, 4.0] * 4, *climb))
+    assert spike.threshold == 0.25
+    assert spike.start_step == 16 + 9  # the first at 4.27
+    assert spike.peak == pytest.approx(4.0 + 0.03 * 39)
+
+
 def test_all_experiments_are_held_against_the_trial_s_own_level() -> None:
     calm = [4.0, 4.01, 3.99, 4.0] * 4
     spike = replace(find_onset(curve_of(*calm, 6.0)), level=4.0, threshold=0.3)
