@@ -67,25 +67,30 @@ def in_words(found: Examination) -> ExaminedSpike:
 
 
 def _before(found: Examination) -> str:
-    norms = (
-        f" The gradient norm was {words.number(found.onset_grad_norm, '.3g')} at it, usually "
-        f"{words.number(found.usual_grad_norm, '.3g')} before, and at most "
-        f"{words.number(found.peak_grad_norm, '.3g')} (step {found.peak_grad_norm_step})."
-        if found.usual_grad_norm is not None
-        else ""
-    )
+    norms = f"The gradient norm was {words.number(found.onset_grad_norm, '.3g')} at it"
+    if found.usual_grad_norm is None:
+        norms += "; too few came before to say what is usual."
+    else:
+        norms += (
+            f", usually {words.number(found.usual_grad_norm, '.3g')} before, and at most "
+            f"{words.number(found.peak_grad_norm, '.3g')} (step {found.peak_grad_norm_step})."
+        )
     return (
         f"The training loss rises by {words.nats(found.recorded_height)} nats from step "
-        f"{found.onset_step:,} on, at a rate of {words.value_words(found.learning_rate)}.{norms}"
+        f"{found.onset_step:,} on, at a rate of {words.value_words(found.learning_rate)}. {norms}"
     )
 
 
 def _method(found: Examination) -> str:
     begin = "the start" if not found.checkpoint_step else f"the checkpoint {found.checkpoint_step}"
     same = "bit for bit as recorded" if found.repeats_exactly else "not bit for bit as recorded"
+    untried = (
+        "" if found.branch_step else " Before the first step there are no moments to be forgotten."
+    )
     return (
         f"Replayed from {begin} to step {found.branch_step} as it was ({same}), and from there "
         "with each change; other batches stand in for those of the onset and of the step before."
+        + untried
     )
 
 

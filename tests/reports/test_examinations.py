@@ -9,7 +9,7 @@ import pytest
 
 from sweeper.errors import UsageError
 from sweeper.reports.content import report_content
-from sweeper.reports.examinations import examination_view
+from sweeper.reports.examinations import examination_view, in_words
 from sweeper.reports.figures import FIGURES
 from sweeper.reports.html import render_html
 from sweeper.reports.markdown import render_markdown
@@ -92,6 +92,13 @@ def test_the_figure_is_drawn_only_where_a_spike_was_examined(
     assert "spikes" not in [figure.name for figure in report_content(results).figures]
     assert FIGURES["spikes"](examined, tmp_path / "spikes.png").stat().st_size > 10_000
     assert FIGURES["spikes"](results, tmp_path / "none.png").is_file()
+
+
+def test_a_spike_at_the_start_says_what_could_not_be_known() -> None:
+    early = FOUND.model_copy(update={"usual_grad_norm": None, "branch_step": 0})
+    text = in_words(early).before
+    assert "2.84 at it; too few came before" in text
+    assert "no moments to be forgotten" in text
 
 
 def test_the_terminal_says_the_cause_first(examined: StudyResults) -> None:
