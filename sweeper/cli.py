@@ -13,6 +13,7 @@ import typer
 
 from sweeper import __version__
 from sweeper.cli_diagnose import diagnose
+from sweeper.cli_examine import examine, examine_spikes
 from sweeper.cli_replay import bank, simulate
 from sweeper.errors import NoCompletedTrialError, SweeperError
 
@@ -79,6 +80,7 @@ def _version(wanted: bool) -> None:
 
 
 app.command()(diagnose)
+app.command()(examine)
 app.command()(bank)
 app.command()(simulate)
 
@@ -98,6 +100,13 @@ def run(
     overrides: Overrides = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done and what it would cost.")
+    ] = False,
+    examine: Annotated[
+        bool,
+        typer.Option(
+            "--examine",
+            help="Examine the trials that a spike ended, afterwards: some 150 steps for each.",
+        ),
     ] = False,
 ) -> None:
     """Run a study, or go on with one that was interrupted."""
@@ -127,6 +136,8 @@ def run(
         )
     if outcome.wall_clock_spent:
         console.print("The study's wall clock is spent; raise budget.wall_clock to go on.")
+    if examine:
+        examine_spikes(spec)
     _conclude(study, overrides, export=True)
 
 

@@ -5,8 +5,9 @@ Depends on NumPy alone; a tokenizer is passed in.
 
 from sweeper.data.blocks import IGNORED_TARGET, Blocks, evaluation_blocks, training_blocks
 from sweeper.data.corpus import BUILTIN_CORPORA, FORMATS, read_corpus
+from sweeper.data.detour import Detour, Tokens
 from sweeper.data.document import Corpus, Document, document_key
-from sweeper.data.entropy import bigram_entropy, unigram_entropy
+from sweeper.data.entropy import bigram_entropy, context_free_losses, unigram_entropy
 from sweeper.data.pydoc_qa import general_text
 from sweeper.data.split import Split, split_documents
 from sweeper.data.stream import Location, TokenStream
@@ -25,6 +26,7 @@ __all__ = [
     "SEGMENT_TOKENS",
     "Blocks",
     "Corpus",
+    "Detour",
     "Document",
     "Location",
     "LossOn",
@@ -32,7 +34,9 @@ __all__ = [
     "TokenStream",
     "TokenizedDocuments",
     "Tokenizer",
+    "Tokens",
     "bigram_entropy",
+    "context_free_losses",
     "document_key",
     "evaluation_blocks",
     "general_text",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sweeper.data.stream import TokenStream
+from sweeper.data.detour import Tokens
 from sweeper.data.tokens import TokenizedDocuments
 from sweeper.errors import DataError
 
@@ -37,7 +37,7 @@ class Blocks:
 
 
 def training_blocks(
-    stream: TokenStream, *, start_tokens: int, num_blocks: int, block_size: int
+    stream: Tokens, *, start_tokens: int, num_blocks: int, block_size: int
 ) -> Blocks:
     """Cuts blocks from a stream, one behind the other.
 

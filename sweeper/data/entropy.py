@@ -61,11 +61,37 @@ def bigram_entropy(tokens: NDArray[np.int32], vocabulary: int) -> float:
     is_held_out = np.arange(pairs.size) // chunk % _FOLDS == _FOLDS - 1
     if not is_held_out.any():  # a handful of tokens
         is_held_out[-1] = True
-    return _cross_entropy(pairs[~is_held_out], pairs[is_held_out], vocabulary)
+    return _cross_entropies(pairs[~is_held_out], pairs[is_held_out], vocabulary)[1]
 
 
-def _cross_entropy(seen: NDArray[np.int64], held_out: NDArray[np.int64], vocabulary: int) -> float:
-    """Mean surprise at held-out pairs (first * vocabulary + second) by those seen, in nats."""
+def context_free_losses(
+    seen: NDArray[np.integer], asked: NDArray[np.integer], vocabulary: int
+) -> tuple[float, float]:
+    """What a unigram and a bigram model lose on other tokens than those they were counted on.
+
+    Smoothing: as for `bigram_entropy`.
+
+    Args:
+        seen: `[2, N]`, tokens and what follows each, to count; at least one pair.
+        asked: `[2, M]`, the same, to predict; at least one pair.
+        vocabulary: Number of ids; every id lies in `[0, vocabulary)`.
+
+    Returns:
+        Mean surprise at what follows, in nats: by the frequencies of what follows, and by the
+        token before.
+    """
+    pairs, wanted = (part[0].astype(np.int64) * vocabulary + part[1] for part in (seen, asked))
+    return _cross_entropies(pairs, wanted, vocabulary)
+
+
+def _cross_entropies(
+    seen: NDArray[np.int64], held_out: NDArray[np.int64], vocabulary: int
+) -> tuple[float, float]:
+    """Mean surprise at held-out pairs (first * vocabulary + second) by those seen, in nats.
+
+    Returns:
+        By the unigrams, and by the bigrams.
+    """
     unigrams = _smoothed_shares(np.bincount(seen % vocabulary, minlength=vocabulary))
     kinds, counts = np.unique(seen, return_counts=True)
     discount = _discount(counts)
@@ -75,7 +101,8 @@ def _cross_entropy(seen: NDArray[np.int64], held_out: NDArray[np.int64], vocabul
     by_unigrams = unigrams[second]
     kept = np.maximum(_lookup(kinds, counts, held_out) - discount, 0.0)
     mixed = (kept + discount * num_kinds[first] * by_unigrams) / np.maximum(num_seen[first], 1)
-    return float(-np.log(np.where(num_seen[first] > 0, mixed, by_unigrams)).mean())
+    by_bigrams = np.where(num_seen[first] > 0, mixed, by_unigrams)
+    return float(-np.log(by_unigrams).mean()), float(-np.log(by_bigrams).mean())
 
 
 def _smoothed_shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -11,11 +11,13 @@ from sweeper.reports.ablation import AblationRow, ablation_rows, ablation_senten
 from sweeper.reports.audits import audit_sentences
 from sweeper.reports.conclusions import caveat, conclude
 from sweeper.reports.costs import CostRow, cost_rows, cost_sentences
+from sweeper.reports.examinations import ExaminedSpike, examined_spikes
 from sweeper.reports.gradients import GradNormMaximum, grad_norm_maxima
 from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
 from sweeper.reports.recipe import recipe_yaml
 from sweeper.reports.rows import TrialRow, state_words, trial_rows
 from sweeper.reports.settings import portable, setting_rows
+from sweeper.reports.stuck import Stuck, why_stuck
 from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
 from sweeper.reports.winner import WinnerRow, winner_rows, winner_sentences
 from sweeper.search.ablation import read_ablation
@@ -64,6 +66,7 @@ class ReportContent:
     title: str
     headline: str
     caveat: str
+    stuck: Stuck | None
     recipe: str | None
     recipe_intro: str
     reproduce: str
@@ -81,6 +84,7 @@ class ReportContent:
     cost_text: str
     audit_text: str
     stops: list[tuple[str, str, str]]
+    spikes: list[ExaminedSpike]
     gradients: GradientTable
     settings: list[tuple[str, str]]
     files: list[tuple[str, str]]
@@ -97,23 +101,27 @@ _FIGURES: tuple[tuple[str, str, Callable[[StudyResults], str]], ...] = (
 
 _VERDICTS = (("verdicts", "Other seeds", takeaways.verdicts_takeaway),)
 _ABLATION = (("ablation", "Which change carried the gain", takeaways.ablation_takeaway),)
+_SPIKES = (("spikes", "Spikes taken again", takeaways.spikes_takeaway),)
 
 
 def report_content(results: StudyResults) -> ReportContent:
     """Collect what the report says."""
     best, ledger = results.best, keep_books(results)
+    spikes = _SPIKES if any(trial.examination for trial in results.trials) else ()
     figures = [
         FigureText(name, f"{name}.png", title, say(results))
         for name, title, say in (
             *(_VERDICTS if results.verification else ()),
             *(_ABLATION if read_ablation(results.verification) else ()),
             *_FIGURES,
+            *spikes,
         )
     ]
     return ReportContent(
         title=words.clean(results.spec.name, 120),
         headline=conclude(results),
         caveat=caveat(results),
+        stuck=why_stuck(results),
         recipe=None if best is None else recipe_yaml(best),
         recipe_intro="" if best is None else _recipe_intro(best),
         reproduce=f"sweeper reproduce {words.shell_word(portable(str(results.spec.path)))}",
@@ -131,6 +139,7 @@ def report_content(results: StudyResults) -> ReportContent:
         cost_text=cost_sentences(ledger, results.spec),
         audit_text=audit_sentences(results),
         stops=_stops(results),
+        spikes=examined_spikes(results),
         gradients=_gradient_table(results),
         settings=setting_rows(results.spec),
         files=_files(figures),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 
 from sweeper.reports.content import ReportContent
+from sweeper.reports.examinations import DOCUMENT_HEADINGS, EXPERIMENT_HEADINGS
 from sweeper.reports.tables import LEFT_ALIGNED, columns
 from sweeper.reports.templating import data_uri, html_environment
 
@@ -26,5 +27,7 @@ def render_html(content: ReportContent, figures: Mapping[str, bytes]) -> str:
             images={name: data_uri(png) for name, png in figures.items()},
             columns=columns(),
             left=LEFT_ALIGNED,
+            experiment_headings=EXPERIMENT_HEADINGS,
+            document_headings=DOCUMENT_HEADINGS,
         )
     )

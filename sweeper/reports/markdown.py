@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from sweeper.reports.content import ReportContent
 from sweeper.reports.escaping import Markdown
+from sweeper.reports.examinations import DOCUMENT_HEADINGS, EXPERIMENT_HEADINGS
 from sweeper.reports.tables import markdown_table
 from sweeper.reports.templating import markdown_environment
 
@@ -15,4 +16,9 @@ def render_markdown(content: ReportContent) -> str:
     values = {field.name: getattr(content, field.name) for field in fields(content)}
     table = Markdown(markdown_table(content.rows))
     template = markdown_environment().get_template("report.md.j2")
-    return template.render(values, trials_table=table)
+    return template.render(
+        values,
+        trials_table=table,
+        experiment_headings=EXPERIMENT_HEADINGS,
+        document_headings=DOCUMENT_HEADINGS,
+    )

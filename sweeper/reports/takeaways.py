@@ -100,6 +100,17 @@ def importance_takeaway(results: StudyResults) -> str:
     return f"{sentence}, judged by {words.plural(amount, 'completed trial')}."
 
 
+def spikes_takeaway(results: StudyResults) -> str:
+    """What the figure of examined spikes shows."""
+    found = [trial.examination for trial in results.trials if trial.examination is not None]
+    causes = Counter(examination.cause.value for examination in found)
+    listed = ", ".join(f"{amount} {cause}" for cause, amount in causes.most_common())
+    return (
+        f"{words.plural(len(found), 'spike')} examined: {listed}. Every line goes on from the same "
+        "state, with one change; what makes the spike go is its cause."
+    )
+
+
 def throughput_takeaway(results: StudyResults) -> str:
     """Which trial trained fastest, and how much faster than the baseline."""
     timed = [(trial.tokens_per_s, trial) for trial in results.trials if trial.same_as is None]

@@ -20,6 +20,7 @@ from sweeper.reports.audits import audit_sentences
 from sweeper.reports.conclusions import conclude
 from sweeper.reports.costs import cost_line, line_words
 from sweeper.reports.rows import TrialRow, trial_rows
+from sweeper.reports.stuck import why_stuck
 from sweeper.reports.tables import STATE_COLOURS, trials_table
 from sweeper.reports.verdicts import verdict_rows, verification_words
 from sweeper.search.ledger import Ledger, keep_books
@@ -38,6 +39,8 @@ def summary(results: StudyResults, made: Sequence[Path] = ()) -> RenderableType:
         made: Files to name, as they should be shown.
     """
     parts: list[RenderableType] = [Text(conclude(results), style="bold")]
+    if stuck := why_stuck(results):
+        parts.append(Text(stuck.headline, style="bold yellow"))
     if results.verification is not None:
         parts += [_verdicts(results.verification), Text(verification_words(results.verification))]
     elif any(trial.completed and not trial.is_baseline for trial in results.trials):

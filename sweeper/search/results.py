@@ -12,6 +12,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.curves import Curve, StopReason, read_curve
+from sweeper.diagnosis.floors import Floors, read_floors
 from sweeper.errors import NoCompletedTrialError, UsageError
 from sweeper.logs import read_log
 from sweeper.search import attributes as attrs
@@ -22,6 +23,7 @@ from sweeper.search.store import StudyStore
 from sweeper.search.timesheets import worker_seconds
 from sweeper.search.verdicts import Verification, load_verification
 from sweeper.study import StudySpec
+from sweeper.training.examination import Examination, read_examination
 from sweeper.training.lost import Lost, read_lost
 
 MIN_TRIALS_FOR_IMPORTANCE = 8
@@ -47,6 +49,7 @@ class TrialResult:
         same_as: Number of the earlier trial that was the same experiment and lent its result.
         audit: The stop that it went on from, if it was audited.
         lost: What interrupted attempts at it trained beside this, and lost.
+        examination: What was found out about its spike, if it was examined.
     """
 
     number: int
@@ -64,6 +67,7 @@ class TrialResult:
     same_as: int | None = None
     audit: Audit | None = None
     lost: Lost = field(default_factory=Lost)
+    examination: Examination | None = None
 
     @property
     def completed(self) -> bool:
@@ -83,6 +87,8 @@ class StudyResults:
     Attributes:
         wall_clock_s: Seconds for which its search was at work, over all calls.
         worker_s: Seconds at work of all its workers.
+        floors: What its losses are held against; None for a command, and where the study was run
+            under a version that did not keep them.
     """
 
     spec: StudySpec
@@ -93,6 +99,7 @@ class StudyResults:
     verification: Verification | None = None
     wall_clock_s: float = 0.0
     worker_s: float = 0.0
+    floors: Floors | None = None
 
     @property
     def baseline(self) -> TrialResult | None:
@@ -150,7 +157,7 @@ def load_results(store: StudyStore) -> StudyResults:
     """Read everything that a study has found so far.
 
     Raises:
-        CheckpointError: A trial's curve is damaged.
+        CheckpointError: A trial's curve or examination is damaged.
         LogError: The baseline's recorded log cannot be read.
     """
     spec = store.spec
@@ -167,6 +174,7 @@ def load_results(store: StudyStore) -> StudyResults:
         verification=load_verification(spec),
         wall_clock_s=float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0)),
         worker_s=worker_seconds(spec),
+        floors=read_floors(spec.output_folder),
     )
 
 
@@ -197,6 +205,7 @@ def _trial_result(spec: StudySpec, trial: FrozenTrial) -> TrialResult:
         lost=Lost(values.get(attrs.LOST_TOKENS, 0), values.get(attrs.LOST_SECONDS, 0.0))
         if ended
         else read_lost(folder),
+        examination=read_examination(folder),
     )
 
 

@@ -11,6 +11,7 @@ import torch
 from sweeper.study import CommandEngine, StudySpec
 from sweeper.training.device import find_device
 from sweeper.training.engine import Engine
+from sweeper.training.floors import record_floors
 from sweeper.training.loop import Asking
 from sweeper.training.manifest import EngineName
 from sweeper.training.outcome import Outcome
@@ -65,7 +66,9 @@ class BenchTrainer:
 
     def _set_up(self, setup: Setup) -> Workbench:
         device = find_device(setup.threads)
-        return set_up(self._ground, device, precision=setup.precision)
+        bench = set_up(self._ground, device, precision=setup.precision)
+        record_floors(bench, self._spec.output_folder)
+        return bench
 
 
 class _Shift:

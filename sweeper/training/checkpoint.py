@@ -13,6 +13,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from safetensors.torch import save as dump_tensors
 from sweeper.errors import CheckpointError
 from sweeper.files import sync_folder, write_durably
 
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
 _KEPT = 2  # the newest, and the one before it in case the newest is damaged
 
 
@@ -85,13 +87,21 @@ class CheckpointFolder:
         for step in reversed(self.steps()):
             try:
                 return self._read(step)
-            except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            except _DAMAGE as error:
                 damage = f"{step:06d}: {error}"
                 self._warn(f"checkpoint {damage}; going back to the one before")
         raise CheckpointError(
             f"{self._folder}: no checkpoint can be used ({damage}). "
             "Remove this folder to train the trial from its start"
         )
+
+    def load_until(self, step: int) -> tuple[Progress, dict[str, torch.Tensor]] | None:
+        """The newest whole checkpoint of at most so many steps; None where there is none."""
+        for kept in reversed(self.steps()):
+            if kept <= step:
+                with suppress(*_DAMAGE):
+                    return self._read(kept)
+        return None
 
     def _read(self, step: int) -> tuple[Progress, dict[str, torch.Tensor]]:
         folder = self._folder / f"{step:06d}"

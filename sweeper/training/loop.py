@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve, write_curve
-from sweeper.data import Blocks, TokenStream, training_blocks
+from sweeper.data import Blocks, Tokens, training_blocks
 from sweeper.errors import CheckpointError
 from sweeper.files import sync_file
 from sweeper.study import Hyperparameters
@@ -78,7 +78,7 @@ class Run:
 
     hyperparameters: Hyperparameters
     course: Course
-    stream: TokenStream
+    stream: Tokens
     validation: Blocks
     folder: Path
 

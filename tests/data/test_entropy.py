@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from sweeper.data import bigram_entropy, unigram_entropy
+from sweeper.data import bigram_entropy, context_free_losses, unigram_entropy
 
 
 @pytest.mark.parametrize(
@@ -63,3 +63,20 @@ def test_few_tokens_have_a_finite_bigram_entropy(tokens: list[int]) -> None:
 def test_two_tokens_are_too_few(tokens: list[int]) -> None:
     with pytest.raises(ValueError, match="needs three tokens or more"):
         bigram_entropy(np.array(tokens, dtype=np.int32), 8)
+
+
+def test_losses_on_other_tokens_are_those_of_the_counts() -> None:
+    """Of 3,000 pairs each of two tokens is followed by itself; asked for the other way round."""
+    seen = np.array([[0, 1] * 3_000, [0, 1] * 3_000])
+
+    same = context_free_losses(seen, np.array([[0, 1], [0, 1]]), 4)
+    other = context_free_losses(seen, np.array([[0, 1], [1, 0]]), 4)
+
+    assert same[0] == other[0] == pytest.approx(math.log(2), abs=1e-3)
+    assert same[1] < 1e-3
+    assert other[1] > 6
+
+
+def test_a_token_that_was_never_seen_costs_much_and_not_everything() -> None:
+    unigram, bigram = context_free_losses(np.array([[0] * 99, [0] * 99]), np.array([[3], [3]]), 4)
+    assert 4 < unigram == bigram < 8

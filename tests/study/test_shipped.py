@@ -91,3 +91,13 @@ def test_reading_a_study_imports_nothing_heavy() -> None:
     code = f"import sys, sweeper.study; print([name for name in {heavy} if name in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_untrained_tries_the_embeddings_beside_the_seed_s_recipe() -> None:
+    spec = load_study(STUDIES / "untrained.yaml")
+    assert spec.model == "builtin:untrained"
+    stuck = load_study(STUDIES / "plateau.yaml").baseline_hyperparameters
+    assert spec.baseline_hyperparameters == stuck
+    assert "train_also" not in spec.space
+    tried = [hypothesis.change.get("train_also") for hypothesis in spec.hypotheses]
+    assert tried == [None, None, None, "embeddings+norms"]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from sweeper.diagnosis import phrases
 from sweeper.diagnosis.case import Case, CorpusFacts, Evidence
 from sweeper.diagnosis.cause import Advice, Decision, Rule
+from sweeper.diagnosis.floors import is_at_unigrams
 from sweeper.diagnosis.readings import main_plateau, plateau_level, whole_number
 from sweeper.diagnosis.remedies import checked_base, proposed, trained_embeddings
 from sweeper.diagnosis.verdicts import NO_PLATEAU, contradicted, supported, untestable
-
-# A plateau so little below the entropy still counts as at it; its noise comes on top.
-_CLOSE_NATS = 0.05
 
 
 def _decide_unigram(case: Case) -> Decision:
@@ -36,7 +34,7 @@ def _against_entropy(corpus: CorpusFacts, level: float, noise: float) -> Decisio
         f"frequency alone gives {phrases.loss(floor)}, by the token before {phrases.loss(mark)}"
     )
     numbers = {"level": level, "unigram_nats": floor, "bigram_nats": mark}
-    if level >= floor - _CLOSE_NATS - min(max(noise, 0.0), _CLOSE_NATS):
+    if is_at_unigrams(level, floor, noise):
         return supported(
             0.9, f"{text}: it knows no more than how frequent each token is.", **numbers
         )

@@ -1,8 +1,6 @@
 """What the starting loss says about the base's weights: whether they were ever trained.
 
-A model that knows nothing predicts every token alike: its loss is ln(vocabulary). Fresh weights
-with an output layer of standard deviation sigma and normed inputs of width d add d sigma^2 / 2 to
-it (the mean of the log-partition over normal logits): 0.15 for GPT-2 small, 0 for a zeroed head.
+Where the loss of a model that knows nothing lies is said in `sweeper.diagnosis.floors`.
 """
 
 from __future__ import annotations
@@ -13,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from sweeper.curves.series import Series
-from sweeper.diagnosis import phrases
+from sweeper.diagnosis import floors, phrases
 from sweeper.diagnosis.case import Case, Evidence
 from sweeper.diagnosis.cause import Advice, Decision, Rule
 from sweeper.diagnosis.readings import Start, start_of
@@ -26,12 +24,9 @@ _WORKING_NATS = 4.0
 FOREIGN_NATS = 7.0
 # ln of a million: no vocabulary is larger.
 _LARGEST_UNIFORM_NATS = math.log(1e6)
-_TOLERANCE_NATS = 0.15
 # Later than this a loss below the band may simply have been learned.
 _FRESH_STEPS = 10
 _GPT2_VOCABULARY = 50257
-_GPT2_WIDTH = 768
-_GPT2_SIGMA = 0.02
 _CONTEXT_SHARE = 0.6
 LATE_START = "The log shows no loss within its first 100 steps: log from step 0, before any update."
 
@@ -46,14 +41,11 @@ def vocabulary_of(case: Case) -> int | None:
 
 def fresh_band(case: Case, vocabulary: int) -> tuple[float, float]:
     """Where the loss of freshly drawn weights lies, in nats, with 0.15 to spare."""
-    width = case.config.number("hidden_size") or _GPT2_WIDTH
-    sigma = _GPT2_SIGMA
-    if case.model is not None:
-        width = case.model.hidden_size or width
-        sigma = case.model.initializer_range or sigma
-    uniform = math.log(vocabulary)
-    spread = min(width * sigma**2 / 2, 2.0)  # an odd configuration must not swallow everything
-    return uniform - _TOLERANCE_NATS, uniform + spread + _TOLERANCE_NATS
+    told = case.config.number("hidden_size")
+    if case.model is None:
+        return floors.fresh_band(vocabulary, told)
+    width, sigma = case.model.hidden_size or told, case.model.initializer_range
+    return floors.fresh_band(vocabulary, width, sigma)
 
 
 def _decide_untrained(case: Case) -> Decision:
@@ -120,7 +112,7 @@ def _without_vocabulary(case: Case, start: Start) -> Decision:
             f"{_about(math.exp(start.loss)):,.0f} tokens, which a small vocabulary may have",
         )
     implied = _about(math.exp(start.loss))
-    narrower = _about(math.exp(start.loss - _GPT2_WIDTH * _GPT2_SIGMA**2 / 2))
+    narrower = _about(math.exp(start.loss - floors.GPT2_WIDTH * floors.GPT2_SIGMA**2 / 2))
     return supported(
         0.6 if start.loss >= FOREIGN_NATS + 1 else 0.45,
         f"{loss}: a blind guess among about {implied:,.0f} tokens (ln {implied:,.0f} is "
@@ -171,7 +163,8 @@ def _about(count: float) -> float:
 
 def _about_gpt2(loss: float) -> str:
     uniform = math.log(_GPT2_VOCABULARY)
-    fits = uniform - _TOLERANCE_NATS <= loss <= uniform + 2 * _TOLERANCE_NATS
+    low, high = floors.fresh_band(_GPT2_VOCABULARY)
+    fits = low <= loss <= high
     verb = "It fits" if fits else "It also excludes"
     return f"{verb} a blind guess over GPT-2's {_GPT2_VOCABULARY:,} tokens, {uniform:.2f} nats."
 

@@ -10,6 +10,7 @@ from sweeper.reports.figures.ablation import figure_ablation
 from sweeper.reports.figures.bars import figure_importance
 from sweeper.reports.figures.comparison import figure_best_against_baseline
 from sweeper.reports.figures.scatter import figure_learning_rate_batch
+from sweeper.reports.figures.spikes import figure_spikes
 from sweeper.reports.figures.throughput import figure_throughput
 from sweeper.reports.figures.val_loss import figure_val_loss
 from sweeper.reports.figures.verdicts import figure_verdicts
@@ -21,6 +22,7 @@ __all__ = [
     "draw_best_against_baseline",
     "draw_importance",
     "draw_learning_rate_batch",
+    "draw_spikes",
     "draw_throughput",
     "draw_val_loss",
     "draw_verdicts",
@@ -28,6 +30,7 @@ __all__ = [
     "figure_best_against_baseline",
     "figure_importance",
     "figure_learning_rate_batch",
+    "figure_spikes",
     "figure_throughput",
     "figure_val_loss",
     "figure_verdicts",
@@ -69,6 +72,11 @@ def draw_ablation(results: StudyResults, path: Path) -> Path:
     return save(figure_ablation, results, path)
 
 
+def draw_spikes(results: StudyResults, path: Path) -> Path:
+    """The steps around examined spikes, with one change at a time."""
+    return save(figure_spikes, results, path)
+
+
 FIGURES: dict[str, Callable[[StudyResults, Path], Path]] = {
     "val_loss": draw_val_loss,
     "best_against_baseline": draw_best_against_baseline,
@@ -77,4 +85,5 @@ FIGURES: dict[str, Callable[[StudyResults, Path], Path]] = {
     "throughput": draw_throughput,
     "verdicts": draw_verdicts,
     "ablation": draw_ablation,
+    "spikes": draw_spikes,
 }

@@ -1,0 +1,285 @@
+"""What was found out about a spike by experiment, and what that decides.
+
+A spike has three usual suspects: the batch, the rate, and the optimizer's moments. Each is changed
+alone, from the same good state, and the steps are taken again. What makes the spike go is its
+cause; what does not is cleared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from sweeper.curves import Curve
+from sweeper.curves.climb import ClimbDetector, ClimbSettings
+from sweeper.curves.spike import Excursion, SpikeDetector, SpikeSettings
+from sweeper.errors import UsageError
+from sweeper.training.manifest_file import read_json
+
+EXAMINATION_FILE = "spike.json"
+# What is left of a spike's height that no longer counts as the spike: the detector's own share.
+GONE_SHARE = SpikeSettings().recovered_share
+
+
+class SpikeCause(StrEnum):
+    """What a spike was put down to."""
+
+    BATCH = "bad batch"
+    RATE = "rate too high"
+    MOMENTS = "optimizer state"
+    SEVERAL = "more than one"
+    NONE = "none of these"
+    NOT_REPEATED = "did not repeat"
+
+
+class Change(StrEnum):
+    """What one experiment did otherwise than the trial."""
+
+    NOTHING = "as it was"
+    BATCH = "another batch"
+    HALF_RATE = "half the rate"
+    TENTH_RATE = "a tenth of the rate"
+    MOMENTS = "fresh moments"
+
+
+class Experiment(BaseModel):
+    """The steps around a spike, taken again with one change.
+
+    Attributes:
+        change: Which.
+        first_step: Step of the first loss.
+        train_losses: In nats, step by step; not a number where it was none.
+        height: The highest over the level before the spike, in nats; 0 where none passes the
+            threshold that the trial's spike passed.
+        val_loss: On the whole validation set after the last step.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    change: Change
+    first_step: int
+    train_losses: tuple[float, ...]
+    height: float
+    val_loss: float | None
+
+
+class ReadDocument(BaseModel):
+    """A document, or the part of one, that a suspected batch holds.
+
+    Attributes:
+        step: Whose batch.
+        name: The document's, with its place.
+        num_tokens: Length of the part.
+        loss: Its own, in nats a token, in its batch and by the weights before the spike.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    step: int
+    name: str
+    num_tokens: int
+    loss: float
+
+
+class Examination(BaseModel):
+    """A spike, what led to it, and the experiments.
+
+    Attributes:
+        trial: Its number; None outside a study.
+        onset_step: The first step whose loss is high.
+        recorded_height: Of the spike in the trial, in nats.
+        learning_rate: At the onset.
+        checkpoint_step: Where the replay began: the newest checkpoint early enough, else 0.
+        branch_step: Steps that were taken as they were; all experiments go on from there.
+        repeats_exactly: Whether the losses up to the branch and of the unchanged experiment are
+            the recorded ones, bit for bit.
+        usual_grad_norm: Median of the norms before the spike; None where too few are known.
+        onset_grad_norm: At the onset.
+        peak_grad_norm: The largest from five steps before the onset to the spike's end.
+        peak_grad_norm_step: Its step.
+        val_loss_before: At the branch.
+        batch_losses: Of the batches of the suspected steps, by the weights at the branch.
+        other_batch_losses: The same of the batches that stood in for them.
+        documents: Of the suspected batches, the highest loss first.
+        other_document_losses: Median and highest among those of the batches that stood in.
+        experiments: The unchanged one first.
+        cause: What they decide.
+        evidence: Why, in a sentence.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    trial: int | None
+    onset_step: int
+    recorded_height: float
+    learning_rate: float
+    checkpoint_step: int
+    branch_step: int
+    repeats_exactly: bool
+    usual_grad_norm: float | None
+    onset_grad_norm: float | None
+    peak_grad_norm: float | None
+    peak_grad_norm_step: int | None
+    val_loss_before: float
+    batch_losses: tuple[float, ...]
+    other_batch_losses: tuple[float, ...]
+    documents: tuple[ReadDocument, ...]
+    other_document_losses: tuple[float, float]
+    experiments: tuple[Experiment, ...]
+    cause: SpikeCause
+    evidence: str
+
+
+class Decision(NamedTuple):
+    """What the experiments come to."""
+
+    cause: SpikeCause
+    evidence: str
+
+
+def decide(experiments: Sequence[Experiment]) -> Decision:
+    """What a spike is put down to: whatever alone makes it go.
+
+    The batch is to blame where the spike is gone with all others but one at most: a single lucky
+    one decides nothing. A tenth of the rate counts only where nothing else helps, for so small a
+    step hides a bad batch as well.
+
+    Args:
+        experiments: One without a change, and any of the others.
+    """
+    reference = next(e.height for e in experiments if e.change is Change.NOTHING)
+    if reference <= 0:
+        return Decision(
+            SpikeCause.NOT_REPEATED,
+            "The same steps from the same state gave no spike: it hung on rounding, on trials "
+            "trained beside it, or on something outside.",
+        )
+    gone = {
+        change: [e.height < GONE_SHARE * reference for e in experiments if e.change is change]
+        for change in Change
+    }
+    causes = [
+        cause
+        for cause, change in (
+            (SpikeCause.BATCH, Change.BATCH),
+            (SpikeCause.RATE, Change.HALF_RATE),
+            (SpikeCause.MOMENTS, Change.MOMENTS),
+        )
+        if gone[change] and sum(gone[change]) >= max(len(gone[change]) - 1, 1)
+    ]
+    told = "; ".join(_told(change, gone[change]) for change in Change if _is_told(change, gone))
+    if len(causes) == 1:
+        return Decision(causes[0], f"Alone this makes it go. {_sentence(told)}")
+    if causes:
+        listed = " and ".join(cause.value for cause in causes)
+        return Decision(SpikeCause.SEVERAL, f"Each of these makes it go: {listed}. {told}.")
+    if any(gone[Change.TENTH_RATE]):
+        return Decision(SpikeCause.RATE, f"By more than twice. {_sentence(told)}")
+    return Decision(SpikeCause.NONE, f"No change makes it go. {_sentence(told)}")
+
+
+def _is_told(change: Change, gone: dict[Change, list[bool]]) -> bool:
+    return change is not Change.NOTHING and bool(gone[change])
+
+
+def _told(change: Change, gone: list[bool]) -> str:
+    if len(gone) == 1:
+        return f"{change.value}: {'gone' if gone[0] else 'still there'}"
+    return f"{change.value}: gone in {sum(gone)} of {len(gone)}"
+
+
+def _sentence(told: str) -> str:
+    return f"{told[:1].upper()}{told[1:]}."
+
+
+def find_onset(curve: Curve, sigmas: float = SpikeSettings().sigmas) -> Excursion:
+    """The spike to examine: the one that the curve ends in, else the highest.
+
+    A curve that ends in a climb, no step of which jumps, is examined from the first step on after
+    which no loss was back near its best.
+
+    Args:
+        curve: Of the trial.
+        sigmas: As the study's rule has it.
+
+    Raises:
+        UsageError: The training loss shows none.
+    """
+    detector = SpikeDetector(SpikeSettings(sigmas=sigmas))
+    for point in curve:
+        if point.train_loss is not None:
+            detector.update(point.step, point.tokens, point.train_loss)
+    if detector.open is not None:
+        return detector.open
+    found = _climb_of(curve) or max(detector.excursions, key=lambda s: s.height, default=None)
+    if found is None:
+        raise UsageError(
+            "its training loss shows no spike to examine (one of the validation loss alone has no "
+            "step that could be taken again)"
+        )
+    return found
+
+
+def _climb_of(curve: Curve) -> Excursion | None:
+    """The climb that the curve ends in, as if it were a spike; None where it ends in none."""
+    settings = ClimbSettings()
+    detector = ClimbDetector(settings)
+    losses = [(p, p.train_loss) for p in curve if p.train_loss is not None]
+    for point, loss in losses:
+        detector.update(point.step, point.tokens, loss)
+    level = next((climb.numbers["best"] for climb in detector.findings()), None)
+    if level is None:
+        return None
+    threshold = max(settings.nats, settings.relative * abs(level))
+    calm = [n for n, (_, loss) in enumerate(losses) if loss <= level + threshold]
+    first = calm[-1] + 1 if calm else 1
+    if not 0 < first < len(losses):
+        return None
+    (before, previous), (onset, _), (last, current) = losses[first - 1], losses[first], losses[-1]
+    peak_point, peak = max(losses[first:], key=lambda entry: entry[1])
+    return Excursion(
+        start_step=onset.step,
+        start_tokens=onset.tokens,
+        previous_step=before.step,
+        previous=previous,
+        level=level,
+        threshold=threshold,
+        sigma=0.0,
+        peak=peak,
+        peak_step=peak_point.step,
+        end_step=last.step,
+        end_tokens=last.tokens,
+        current=current,
+        num_points=len(losses) - first,
+    )
+
+
+def height_over(spike: Excursion, losses: Iterable[float]) -> float:
+    """How high losses come over the level that a spike was judged by, by its own threshold.
+
+    The same yardstick for all experiments: by a detector of its own each would be held against the
+    noise of its own few points.
+
+    Returns:
+        In nats; 0 where none passes the threshold, infinite where one is no number.
+    """
+    values = list(losses)
+    if not all(map(math.isfinite, values)):
+        return math.inf
+    height = max(values, default=spike.level) - spike.level
+    return height if height > spike.threshold else 0.0
+
+
+def read_examination(folder: Path) -> Examination | None:
+    """The examination in a trial's folder; None where it was not examined.
+
+    Raises:
+        CheckpointError: It is damaged.
+    """
+    path = folder / EXAMINATION_FILE
+    return read_json(path, Examination) if path.is_file() else None
