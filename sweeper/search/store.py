@@ -15,6 +15,7 @@ from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
+from sweeper.search.experiments import Experiments
 from sweeper.search.leases import Lease, study_lock
 from sweeper.search.outcomes import Result, violation
 from sweeper.search.prescribed import fixed_trials, most_trials
@@ -60,7 +61,7 @@ class StudyStore:
                 f"Next: sweeper run {spec.path.name}"
             )
         self.storage = storage or open_storage(storage_url(spec))
-        self._experiments: dict[int, str | None] = {}
+        self._experiments = Experiments(spec)
         with study_lock(spec.output_folder):
             self._study = self._open(create)
             self._check_identity()
@@ -233,23 +234,10 @@ class StudyStore:
 
     def same_experiment(self, claim: Claim) -> FrozenTrial | None:
         """An earlier completed trial that was the same experiment in another guise."""
-        key = self.spec.experiment_of(claim.hyperparameters)
-        for trial in self.trials():
-            if trial.state is TrialState.COMPLETE and self._completed_experiment(trial) == key:
-                return trial
-        return None
-
-    def _completed_experiment(self, trial: FrozenTrial) -> str | None:
-        """The experiment of a completed trial, which never changes; None without files to lend."""
-        if trial.number not in self._experiments:
-            plain = trial.user_attrs.get(attrs.HYPERPARAMETERS)
-            has_files = plain is not None and trial.user_attrs.get(attrs.SAME_AS) is None
-            self._experiments[trial.number] = (
-                self.spec.experiment_of(Hyperparameters.model_validate(plain))
-                if has_files
-                else None
-            )
-        return self._experiments[trial.number]
+        trials = self.trials()
+        self._experiments.update(trials)
+        lender = self._experiments.lender(claim.hyperparameters)
+        return None if lender is None else trials[lender]
 
     # ------------------------------------------------------------------ holding trials
 

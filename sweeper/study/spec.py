@@ -16,7 +16,7 @@ from sweeper.study.hyperparameters import (
     Changes,
     Hyperparameters,
     HyperparameterValue,
-    experiment_key,
+    experiment_values,
     with_changes,
 )
 from sweeper.study.identity import digest_of, identity_of
@@ -160,14 +160,14 @@ class StudySpec(Section):
         assert self.model is not None and self.data is not None, "checked when the file was read"
         return self.model, self.data
 
-    def experiment_of(self, hyperparameters: Hyperparameters) -> str:
-        """One text for all recipes that are the same experiment in this study.
+    def experiment_of(self, hyperparameters: Hyperparameters) -> dict[str, object]:
+        """By name what tells an experiment of this study from its others.
 
-        What a command makes of its variables is not ours to know: each is an experiment.
+        What a command makes of its variables is not ours to know: each counts.
         """
         if self.command is not None:
-            return hyperparameters.model_dump_json()
-        return experiment_key(hyperparameters)
+            return hyperparameters.model_dump()
+        return experiment_values(hyperparameters)
 
     @property
     def recorded_path(self) -> Path | None:
