@@ -16,6 +16,7 @@ SAME_AS = "same_as"
 FIXED = "fixed_hyperparameters"
 LEASE = "lease"
 CRASHES = "crashes"
+OVERFLOW = "out_of_memory_with"
 
 # A constraint of a trial
 VIOLATION = "violation"

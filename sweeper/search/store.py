@@ -16,11 +16,13 @@ from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
 from sweeper.search.experiments import Experiments
+from sweeper.search.finite import FiniteSpace
 from sweeper.search.leases import Lease, study_lock
+from sweeper.search.memory import MemoryBounds, place_of
 from sweeper.search.outcomes import Result, violation
 from sweeper.search.prescribed import fixed_trials, most_trials
-from sweeper.search.samplers import new_sampler
-from sweeper.search.space import as_plain, distributions_of, draw, fixed_params, record
+from sweeper.search.proposals import Params, Rules, new_proposer
+from sweeper.search.space import as_plain, draw, fixed_params, record
 from sweeper.search.storage import has_begun, make_folder, open_storage, storage_url
 from sweeper.study import (
     Hyperparameters,
@@ -62,6 +64,8 @@ class StudyStore:
             )
         self.storage = storage or open_storage(storage_url(spec))
         self._experiments = Experiments(spec)
+        self._memory = MemoryBounds(spec)
+        self._finite = FiniteSpace(spec)
         with study_lock(spec.output_folder):
             self._study = self._open(create)
             self._check_identity()
@@ -71,8 +75,9 @@ class StudyStore:
     def _open(self, create: bool) -> optuna.Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            fixed = fixed_trials(self.spec)
-            sampler = new_sampler(self.spec, distributions_of(self.spec), len(fixed))
+            fixed = [fixed_params(self.spec, f.hyperparameters) for f in fixed_trials(self.spec)]
+            rules = Rules(self._admit, self._spare)
+            sampler = new_proposer(self.spec, self.storage, rules, fixed)
             options: dict[str, Any] = {
                 "study_name": self.spec.folder_name,
                 "storage": self.storage,
@@ -182,7 +187,34 @@ class StudyStore:
         trials = self.trials()
         begun = sum(trial.state is not TrialState.WAITING for trial in trials)
         most = min(self.spec.budget.trials, most_trials(self.spec))
-        return begun < most and self._tokens_left(trials)
+        if begun >= most or not self._tokens_left(trials):
+            return False
+        return begun < len(trials) or not self.is_exhausted()
+
+    def is_exhausted(self) -> bool:
+        """Whether all that the space holds was tried, or cannot be: there is nothing to draw."""
+        if self.spec.search.sampler in ("grid", "list"):
+            return False
+        self._learn(self.trials())
+        return self._finite.is_exhausted(
+            self._experiments.has_tried, lambda recipe: self._memory.fitted(recipe) is None
+        )
+
+    def _learn(self, trials: Sequence[FrozenTrial]) -> None:
+        self._experiments.update(trials)
+        self._memory.update(trials)
+
+    def _admit(self, params: Params, number: int) -> Params | None:
+        """What to train for a draw: in passes that fit, and unlike all that was tried."""
+        recipe = self._memory.fitted(self.spec.hyperparameters_with(params))
+        if recipe is None or self._experiments.near(recipe, besides=number) is not None:
+            return None
+        return {name: getattr(recipe, name) for name in params}
+
+    def _spare(self, number: int) -> Params | None:
+        """A point that was never drawn, of a space that comes to an end."""
+        admitted = (self._admit(params, number) for params in self._finite.left())
+        return next((params for params in admitted if params is not None), None)
 
     def _tokens_left(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether the study's tokens allow one more whole trial beside those that run."""
@@ -235,9 +267,16 @@ class StudyStore:
     def same_experiment(self, claim: Claim) -> FrozenTrial | None:
         """An earlier completed trial that was the same experiment in another guise."""
         trials = self.trials()
-        self._experiments.update(trials)
+        self._learn(trials)
         lender = self._experiments.lender(claim.hyperparameters)
         return None if lender is None else trials[lender]
+
+    def memory_refusal(self, claim: Claim) -> Stop | None:
+        """Why a trial would run out of memory as an earlier one did, if it would.
+
+        A draw never does; what the study file prescribes is not split without being asked.
+        """
+        return self._memory.refusal(claim.hyperparameters)
 
     # ------------------------------------------------------------------ holding trials
 
@@ -292,6 +331,9 @@ class StudyStore:
                 attrs.LEASE: None,
             },
         )
+        if result.overflow is not None:
+            overflow = {"micro_batch": result.overflow, "place": place_of(self.spec)}
+            self._set(self._id(number), {attrs.OVERFLOW: overflow})
         self._set_violation(number, violation(result))
         state = _STATE_OF.get(result.stop.reason, TrialState.PRUNED)
         values = result.val_loss if state is TrialState.COMPLETE else None

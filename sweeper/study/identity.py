@@ -31,6 +31,9 @@ def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     budget = identity.get("budget")
     if isinstance(budget, Mapping):
         identity["budget"] = {k: part for k, part in budget.items() if k not in _BUDGET_OUTSIDE}
+    search = identity.get("search")
+    if isinstance(search, Mapping):
+        identity["search"] = {k: part for k, part in search.items() if k != "only_where" or part}
     engine = identity.get("engine")
     if isinstance(engine, Mapping):
         identity["engine"] = {k: part for k, part in engine.items() if k not in _ENGINE_OUTSIDE}

@@ -102,6 +102,9 @@ class BaselineSpec(Section):
     )
 
 
+Conditions = Annotated[tuple[HyperparameterValue, ...], Field(strict=False, min_length=1)]
+
+
 class SearchSpec(Section):
     """How the next trial is chosen."""
 
@@ -110,6 +113,11 @@ class SearchSpec(Section):
     )
     startup_trials: Annotated[int, Whole(0)] = Field(
         10, description="Random trials before a sampler that learns begins to."
+    )
+    only_where: dict[str, dict[str, Conditions]] = Field(
+        default_factory=dict,
+        description="For a searched hyperparameter, the values of others that it is searched "
+        "beside, such as warmup: {schedule: [linear, cosine]}; elsewhere it keeps the baseline's.",
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -159,6 +159,23 @@ class StudySpec(Section):
         """The base and the corpus; every engine but a command has both."""
         assert self.model is not None and self.data is not None, "checked when the file was read"
         return self.model, self.data
+
+    def conditions_of(self, name: str) -> Mapping[str, Sequence[HyperparameterValue]]:
+        """The values of others under which a hyperparameter is searched; empty: always."""
+        return self.search.only_where.get(name, {})
+
+    def is_searched(self, name: str, chosen: Mapping[str, object]) -> bool:
+        """Whether a hyperparameter is searched beside values that were chosen for others.
+
+        Where it is not, it keeps the baseline's value.
+        """
+        conditions = self.conditions_of(name).items()
+        return all(chosen.get(other) in allowed for other, allowed in conditions)
+
+    @property
+    def search_order(self) -> tuple[str, ...]:
+        """What is searched, in the file's order, what hangs on others after these."""
+        return tuple(sorted(self.space, key=lambda name: bool(self.conditions_of(name))))
 
     def experiment_of(self, hyperparameters: Hyperparameters) -> dict[str, object]:
         """By name what tells an experiment of this study from its others.
