@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 
@@ -93,6 +94,20 @@ class Experiments:
 
 def _is_endless(dimension: Dimension) -> bool:
     return isinstance(dimension, Range) and not dimension.is_integer and dimension.step is None
+
+
+def nudged(value: Any, dimension: Dimension, units: float) -> Any:
+    """A value moved within its range by so many of the least differences that count.
+
+    What is told apart exactly is not moved.
+    """
+    if not isinstance(dimension, Range) or not _is_endless(dimension):
+        return value
+    if dimension.log:
+        moved = value * NEAR_RATIO**units
+    else:
+        moved = value + units * NEAR_SHARE * (dimension.high - dimension.low)
+    return min(max(moved, dimension.low), dimension.high)
 
 
 def _units(value: object, dimension: Dimension) -> float:

@@ -6,19 +6,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.search.experiments import nudged
 from sweeper.search.history import study_as_shown, with_bad_losses, with_violations
 from sweeper.search.samplers import new_random, new_sampler
 from sweeper.search.space import distributions_of
 from sweeper.study import StudySpec
 
-DRAWS = 8  # of the sampler
-RANDOM_DRAWS = 32  # where the sampler insists on what has been tried
+DRAWS = {"gp": 1}  # of a sampler that proposes one and the same until it learns more
+MOST_DRAWS = 8  # of any other
+NUDGES = 8  # of the last of these
+RANDOM_DRAWS = 32  # where nothing near it can be tried
 
 Params = dict[str, Any]
 # What to train for what was drawn by the trial of a number; None: nothing, draw again.
@@ -120,9 +124,19 @@ class ProposingSampler(BaseSampler):
         return self._rules.spare(trial.number) or drawn
 
     def _draws(self, study: Study, trial: FrozenTrial) -> Iterator[Params]:
-        for sampler, times in ((self._sampler, DRAWS), (self._random, RANDOM_DRAWS)):
-            for _ in range(times):
-                yield self._draw(sampler, study, trial)
+        """What the sampler wants, then what is ever further off it, then anything."""
+        drawn: Params = {}
+        for _ in range(DRAWS.get(self._spec.search.sampler, MOST_DRAWS)):
+            drawn = self._draw(self._sampler, study, trial)
+            yield drawn
+        generator = np.random.default_rng([self._spec.seed, trial.number])
+        for nudge in range(NUDGES):
+            yield {
+                name: nudged(value, self._spec.space[name], generator.uniform(-1, 1) * 2**nudge)
+                for name, value in drawn.items()
+            }
+        for _ in range(RANDOM_DRAWS):
+            yield self._draw(self._random, study, trial)
 
     def _draw(self, sampler: BaseSampler, study: Study, trial: FrozenTrial) -> Params:
         drawn = sampler.sample_relative(study, trial, self._joint) if self._joint else {}

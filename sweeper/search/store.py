@@ -196,9 +196,11 @@ class StudyStore:
         if self.spec.search.sampler in ("grid", "list"):
             return False
         self._learn(self.trials())
-        return self._finite.is_exhausted(
-            self._experiments.has_tried, lambda recipe: self._memory.fitted(recipe) is None
-        )
+        return self._finite.is_exhausted(self._experiments.has_tried, self._is_refused)
+
+    def _is_refused(self, recipe: Hyperparameters) -> bool:
+        fitted = self._memory.fitted(recipe)
+        return fitted is None or self._experiments.has_tried(fitted)
 
     def _learn(self, trials: Sequence[FrozenTrial]) -> None:
         self._experiments.update(trials)
@@ -276,6 +278,7 @@ class StudyStore:
 
         A draw never does; what the study file prescribes is not split without being asked.
         """
+        self._learn(self.trials())
         return self._memory.refusal(claim.hyperparameters)
 
     # ------------------------------------------------------------------ holding trials
