@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.search.experiments import nudged
 from sweeper.search.history import study_as_shown, with_bad_losses, with_violations
+from sweeper.search.prior import draw_rate
 from sweeper.search.samplers import new_random, new_sampler
 from sweeper.search.space import distributions_of
 from sweeper.study import StudySpec
@@ -39,10 +40,12 @@ class Rules:
         admit: Judges a whole recipe, and may mend it.
         spare: A recipe that would be admitted, where draws alone find none; None: there is none,
             or the space has no end.
+        earlier: Trials of another study, which the sampler is shown before this one's.
     """
 
     admit: Admit
     spare: Callable[[int], Params | None]
+    earlier: Callable[[], Sequence[FrozenTrial]] = tuple
 
 
 def new_proposer(
@@ -62,7 +65,8 @@ def new_proposer(
     joint = {name: d for name, d in distributions.items() if not spec.conditions_of(name)}
     num_fixed = sum(joint.keys() <= params.keys() for params in fixed)
     sampler = new_sampler(spec, distributions, num_fixed)
-    return ProposingSampler(spec, storage, sampler, rules)
+    num_random = spec.search.startup_trials + num_fixed
+    return ProposingSampler(spec, storage, sampler, rules, num_random)
 
 
 class ProposingSampler(BaseSampler):
@@ -78,16 +82,23 @@ class ProposingSampler(BaseSampler):
         storage: Where it is stored.
         sampler: Draws.
         rules: What a proposal has to keep to.
+        num_random: Ended trials from which on the sampler learns.
     """
 
     def __init__(
-        self, spec: StudySpec, storage: BaseStorage, sampler: BaseSampler, rules: Rules
+        self,
+        spec: StudySpec,
+        storage: BaseStorage,
+        sampler: BaseSampler,
+        rules: Rules,
+        num_random: int,
     ) -> None:
         self._spec = spec
         self._storage = storage
         self._sampler = sampler
         self._random = new_random(spec.seed)
         self._rules = rules
+        self._num_random = num_random
         self._space = distributions_of(spec)
         self._required = {name for name in self._space if not spec.conditions_of(name)}
         self._joint = {
@@ -126,8 +137,9 @@ class ProposingSampler(BaseSampler):
     def _draws(self, study: Study, trial: FrozenTrial) -> Iterator[Params]:
         """What the sampler wants, then what is ever further off it, then anything."""
         drawn: Params = {}
+        expected = self._expected_rate(study, trial.number)
         for _ in range(DRAWS.get(self._spec.search.sampler, MOST_DRAWS)):
-            drawn = self._draw(self._sampler, study, trial)
+            drawn = self._draw(self._sampler, study, trial) | expected
             yield drawn
         generator = np.random.default_rng([self._spec.seed, trial.number])
         for nudge in range(NUDGES):
@@ -152,6 +164,14 @@ class ProposingSampler(BaseSampler):
             params[name] = dist.to_external_repr(dist.to_internal_repr(value))
         return params
 
+    def _expected_rate(self, study: Study, number: int) -> Params:
+        """The learning rate by the prior, while the random trials last."""
+        ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+        if self._spec.search.prior == "none" or len(ended) >= self._num_random:
+            return {}
+        rate = draw_rate(self._spec, np.random.default_rng([self._spec.seed, number, 1]))
+        return {} if rate is None else {"learning_rate": rate}
+
     def _shown(self, study: Study) -> Study:
         """The study as the sampler is to see it."""
         show = _SHOWN.get(self._spec.search.sampler)
@@ -160,7 +180,7 @@ class ProposingSampler(BaseSampler):
         seen = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
         whole = [
             trial
-            for trial in study.get_trials(deepcopy=False)
+            for trial in [*self._rules.earlier(), *study.get_trials(deepcopy=False)]
             if trial.state in seen and self._required <= trial.params.keys()
         ]
         return study_as_shown(study, self._storage, show(whole))

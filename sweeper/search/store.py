@@ -15,6 +15,7 @@ from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
+from sweeper.search.earlier import earlier_trials
 from sweeper.search.experiments import Experiments
 from sweeper.search.finite import FiniteSpace
 from sweeper.search.leases import Lease, study_lock
@@ -54,7 +55,9 @@ class StudyStore:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.spec = spec
+        self._earlier_trials: list[FrozenTrial] | None = None
         if create:
+            self._earlier()  # before anything is made, if it is to be refused
             make_folder(spec.output_folder)
         elif not has_begun(spec):
             raise StorageError(
@@ -76,7 +79,7 @@ class StudyStore:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             fixed = [fixed_params(self.spec, f.hyperparameters) for f in fixed_trials(self.spec)]
-            rules = Rules(self._admit, self._spare)
+            rules = Rules(self._admit, self._spare, self._earlier)
             sampler = new_proposer(self.spec, self.storage, rules, fixed)
             options: dict[str, Any] = {
                 "study_name": self.spec.folder_name,
@@ -122,6 +125,12 @@ class StudyStore:
                     attrs.HYPOTHESIS: fixed.hypothesis,
                 },
             )
+
+    def _earlier(self) -> list[FrozenTrial]:
+        """Read once, by who is to draw."""
+        if self._earlier_trials is None:
+            self._earlier_trials = earlier_trials(self.spec)
+        return self._earlier_trials
 
     @property
     def _study_id(self) -> int:

@@ -188,6 +188,12 @@ def _grid(space: Mapping[str, Dimension]) -> Iterator[Issue]:
         yield Issue(("space",), message)
 
 
+def _warm_start(search: SearchSpec) -> Iterator[Issue]:
+    if search.warm_start is not None and search.sampler not in ("tpe", "gp", "cmaes"):
+        message = f"the sampler {search.sampler} learns nothing from earlier trials"
+        yield Issue(("search", "warm_start"), f"{message} (allowed with: tpe, gp, cmaes)")
+
+
 def _conditions(search: SearchSpec, space: Mapping[str, Dimension]) -> Iterator[Issue]:
     """A condition speaks of listed values of what is itself searched everywhere."""
     for name, conditions in search.only_where.items():
@@ -253,6 +259,7 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
     (("trials", "budget"), _listed_blocks),
     (("search", "space"), _sampler_and_space),
     (("search", "space"), _conditions),
+    (("search",), _warm_start),
     (("search", "trials"), _sampler_and_trials),
     (("hypotheses",), _names),
     (("hypotheses", "baseline", "seed"), _real_changes),

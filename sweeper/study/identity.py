@@ -15,6 +15,9 @@ _ADDED: dict[str, dict[str, object]] = {
     "evaluate": {"split": "validation"},
 }
 
+# Keys that studies of earlier versions do not have, with what they mean where they are left out.
+_SEARCH_DEFAULTS: Mapping[str, object] = {"only_where": {}, "prior": "none", "warm_start": None}
+
 
 def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
     """A study's plain form without what may change while the study stays the same.
@@ -33,7 +36,9 @@ def identity_of(plain: Mapping[str, object]) -> dict[str, object]:
         identity["budget"] = {k: part for k, part in budget.items() if k not in _BUDGET_OUTSIDE}
     search = identity.get("search")
     if isinstance(search, Mapping):
-        identity["search"] = {k: part for k, part in search.items() if k != "only_where" or part}
+        identity["search"] = {
+            k: part for k, part in search.items() if _SEARCH_DEFAULTS.get(k, ...) != part
+        }
     engine = identity.get("engine")
     if isinstance(engine, Mapping):
         identity["engine"] = {k: part for k, part in engine.items() if k not in _ENGINE_OUTSIDE}
