@@ -26,7 +26,7 @@ def with_violations(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     """For TPE, which ranks what ended badly by its violation, behind all that completed.
 
     Of thousands only some: the good ones, and the newest of the others, as TPE would weigh the
-    oldest least. With 10,000 trials it takes 20 ms instead of 260 to propose one.
+    oldest least.
     """
     if len(trials) <= TPE_WINDOW:
         return list(trials)

@@ -198,13 +198,17 @@ class StudyStore:
         most = min(self.spec.budget.trials, most_trials(self.spec))
         if begun >= most or not self._tokens_left(trials):
             return False
-        return begun < len(trials) or not self.is_exhausted()
+        self._learn(trials)
+        return begun < len(trials) or not self._has_no_more()
 
     def is_exhausted(self) -> bool:
         """Whether all that the space holds was tried, or cannot be: there is nothing to draw."""
+        self._learn(self.trials())
+        return self._has_no_more()
+
+    def _has_no_more(self) -> bool:
         if self.spec.search.sampler in ("grid", "list"):
             return False
-        self._learn(self.trials())
         return self._finite.is_exhausted(self._experiments.has_tried, self._is_refused)
 
     def _is_refused(self, recipe: Hyperparameters) -> bool:
@@ -287,7 +291,6 @@ class StudyStore:
 
         A draw never does; what the study file prescribes is not split without being asked.
         """
-        self._learn(self.trials())
         return self._memory.refusal(claim.hyperparameters)
 
     # ------------------------------------------------------------------ holding trials
