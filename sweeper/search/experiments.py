@@ -87,7 +87,7 @@ class Experiments:
 
     def _place(self, recipe: Hyperparameters) -> _Place:
         """What is told apart exactly, and the rest in units of what can be told apart."""
-        values = self._spec.experiment_of(recipe)
+        values = self._spec.experiment_values_of(recipe)
         at = tuple(_units(values.pop(name, None), scale) for name, scale in self._scales.items())
         return json.dumps(values, sort_keys=True), at
 

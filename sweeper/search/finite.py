@@ -72,6 +72,6 @@ def _points(spec: StudySpec) -> Iterator[tuple[Params, Hyperparameters]]:
             if spec.is_searched(name, params):
                 params[name] = value
         recipe = spec.hyperparameters_with(params)
-        if (key := str(spec.experiment_of(recipe))) not in seen:
+        if (key := spec.experiment_of(recipe)) not in seen:
             seen.add(key)
             yield params, recipe

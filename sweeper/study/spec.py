@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -177,7 +178,11 @@ class StudySpec(Section):
         """What is searched, in the file's order, what hangs on others after these."""
         return tuple(sorted(self.space, key=lambda name: bool(self.conditions_of(name))))
 
-    def experiment_of(self, hyperparameters: Hyperparameters) -> dict[str, object]:
+    def experiment_of(self, hyperparameters: Hyperparameters) -> str:
+        """One text for all recipes that are the same experiment in this study."""
+        return json.dumps(self.experiment_values_of(hyperparameters), sort_keys=True)
+
+    def experiment_values_of(self, hyperparameters: Hyperparameters) -> dict[str, object]:
         """By name what tells an experiment of this study from its others.
 
         What a command makes of its variables is not ours to know: each counts.
