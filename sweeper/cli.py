@@ -126,6 +126,7 @@ def run(
     console = _progress()
     with StudyView(console) as view:
         outcome = run_study(spec, observe=view.observe, tell=view.tell)
+        exhausted = outcome.exhausted
         if outcome.signal is None and not outcome.wall_clock_spent:
             verified = verify_study(spec, observe=view.observe, tell=view.tell)
             outcome = verified or outcome
@@ -136,6 +137,11 @@ def run(
         )
     if outcome.wall_clock_spent:
         console.print("The study's wall clock is spent; raise budget.wall_clock to go on.")
+    if exhausted:
+        console.print(
+            "All of the study's space has been tried, or does not fit in memory: no trial is left "
+            "to draw. Widen the space in a study of another name to go on."
+        )
     if examine:
         examine_spikes(spec)
     _conclude(study, overrides, export=True)

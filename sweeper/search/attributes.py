@@ -19,6 +19,7 @@ FIXED = "fixed_hyperparameters"
 AUDIT = "audit"
 LEASE = "lease"
 CRASHES = "crashes"
+OVERFLOW = "out_of_memory_with"
 
 # A constraint of a trial
 VIOLATION = "violation"

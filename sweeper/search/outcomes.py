@@ -21,6 +21,7 @@ class Result:
         seconds: Training seconds.
         best_val_loss: Lowest loss of the other trials, for how bad a pruned one was.
         same_as: The earlier trial that lent this result.
+        overflow: The smallest micro-batch, in blocks, that did not fit in memory.
     """
 
     stop: Stop
@@ -29,6 +30,7 @@ class Result:
     seconds: float
     best_val_loss: float | None = None
     same_as: int | None = None
+    overflow: int | None = None
 
 
 def failure(stop: Stop, newest: Point | None) -> Result:

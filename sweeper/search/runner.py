@@ -41,10 +41,12 @@ class RunOutcome:
     Attributes:
         signal: The signal that interrupted it; None where none did.
         wall_clock_spent: Whether the study's wall clock ended it.
+        exhausted: Whether all of its space was tried before its trials were spent.
     """
 
     signal: int | None
     wall_clock_spent: bool
+    exhausted: bool = False
 
 
 def run_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
@@ -86,7 +88,12 @@ class _Runner:
                 close_pool(kill=len(received) > 1)
                 self._stop_file.unlink(missing_ok=True)
         first = received[0] if received else None
-        return RunOutcome(first, self._seconds_left() == 0 and first is None)
+        is_spent = self._seconds_left() == 0 and first is None
+        return RunOutcome(first, is_spent, self._is_exhausted())
+
+    def _is_exhausted(self) -> bool:
+        is_short = len(self._store.trials()) < self._spec.budget.trials
+        return is_short and self._store.is_exhausted()
 
     def _run_and_save_clock(self, received: list[int]) -> None:
         """What a study that failed has spent is spent."""

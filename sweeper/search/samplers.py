@@ -11,7 +11,6 @@ import numpy as np
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.search_space import IntersectionSearchSpace
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
@@ -27,6 +26,11 @@ def new_sampler(
 
     What trial n draws depends on the study's seed, n, and the ended trials that
     it can see, not on which worker asks, nor on how often the study was resumed.
+
+    Args:
+        spec: The study.
+        distributions: Its space.
+        num_fixed: Fixed trials that the sampler is shown.
     """
     name = spec.search.sampler
 
@@ -37,8 +41,6 @@ def new_sampler(
         return with_seed(spec.seed)
     if name == "grid":  # its order is one shuffle, by the study's seed
         return NumberedSampler(lambda _: with_seed(spec.seed), spec.seed)
-    if name == "tpe":
-        return NumberedSampler(with_seed, spec.seed, IntersectionSearchSpace(include_pruned=True))
     return NumberedSampler(with_seed, spec.seed)
 
 
@@ -59,7 +61,7 @@ def _new(
                     qmc_type="sobol",
                     scramble=True,
                     seed=seed,
-                    independent_sampler=_new_random(seed),
+                    independent_sampler=new_random(seed),
                     warn_asynchronous_seeding=False,
                     warn_independent_sampling=False,
                 )
@@ -68,7 +70,7 @@ def _new(
                     x0=None,
                     sigma0=None,
                     n_startup_trials=startup_trials,
-                    independent_sampler=_new_random(seed),
+                    independent_sampler=new_random(seed),
                     warn_independent_sampling=False,
                     seed=seed,
                     consider_pruned_trials=True,
@@ -81,7 +83,7 @@ def _new(
             case "gp":
                 return optuna.samplers.GPSampler(
                     seed=seed,
-                    independent_sampler=_new_random(seed),
+                    independent_sampler=new_random(seed),
                     n_startup_trials=startup_trials,
                     deterministic_objective=False,
                     warn_independent_sampling=False,
@@ -97,7 +99,7 @@ def _new(
                 )
 
 
-def _new_random(seed: int) -> BaseSampler:
+def new_random(seed: int) -> BaseSampler:
     """For what a sampler leaves to chance: numbered, so that no two workers draw the same."""
     return NumberedSampler(lambda numbered: optuna.samplers.RandomSampler(seed=numbered), seed)
 
@@ -124,19 +126,11 @@ class NumberedSampler(BaseSampler):
     Args:
         with_seed: Makes a sampler.
         seed: The study's.
-        relative_space: Finds what is drawn jointly, which a sampler that lives for one trial
-            would find in all ended trials anew; None: the sampler's own business.
     """
 
-    def __init__(
-        self,
-        with_seed: Callable[[int], BaseSampler],
-        seed: int,
-        relative_space: IntersectionSearchSpace | None = None,
-    ) -> None:
+    def __init__(self, with_seed: Callable[[int], BaseSampler], seed: int) -> None:
         self._with_seed = with_seed
         self._seed = seed
-        self._relative_space = relative_space
         self._current: tuple[int, BaseSampler] | None = None
 
     def _of(self, trial: FrozenTrial) -> BaseSampler:
@@ -153,10 +147,7 @@ class NumberedSampler(BaseSampler):
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
         """See optuna's BaseSampler."""
-        if self._relative_space is None:
-            return self._of(trial).infer_relative_search_space(study, trial)
-        space = self._relative_space.calculate(study)
-        return {name: dist for name, dist in space.items() if not dist.single()}
+        return self._of(trial).infer_relative_search_space(study, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]

@@ -17,8 +17,8 @@ from sweeper.study import Choice, Dimension, Hyperparameters, StudySpec
 
 
 def distributions_of(spec: StudySpec) -> dict[str, BaseDistribution]:
-    """Optuna's distribution for every dimension of the study's space."""
-    return {name: _distribution(dimension) for name, dimension in spec.space.items()}
+    """Optuna's distribution for every dimension of the study's space, in the order of its draws."""
+    return {name: _distribution(spec.space[name]) for name in spec.search_order}
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
@@ -35,7 +35,10 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
 
 def draw(trial: Trial, spec: StudySpec) -> Hyperparameters:
     """Let Optuna's sampler choose a recipe; what the space does not name is the baseline's."""
-    chosen = {name: _suggest(trial, name, dist) for name, dist in distributions_of(spec).items()}
+    chosen: dict[str, Any] = {}
+    for name, dist in distributions_of(spec).items():
+        if spec.is_searched(name, chosen):
+            chosen[name] = _suggest(trial, name, dist)
     return spec.hyperparameters_with(chosen)
 
 
@@ -45,10 +48,8 @@ def record(trial: Trial, spec: StudySpec, hyperparameters: Hyperparameters) -> N
     A value that the space does not contain is left out: the sampler learns
     nothing from it, rather than something false.
     """
-    values = hyperparameters.model_dump()
-    for name, dist in distributions_of(spec).items():
-        if contains(dist, values[name]):
-            _suggest(trial, name, dist)
+    for name in fixed_params(spec, hyperparameters):
+        _suggest(trial, name, distributions_of(spec)[name])
 
 
 def fixed_params(spec: StudySpec, hyperparameters: Hyperparameters) -> dict[str, Any]:
@@ -57,7 +58,7 @@ def fixed_params(spec: StudySpec, hyperparameters: Hyperparameters) -> dict[str,
     return {
         name: values[name]
         for name, dist in distributions_of(spec).items()
-        if contains(dist, values[name])
+        if contains(dist, values[name]) and spec.is_searched(name, values)
     }
 
 

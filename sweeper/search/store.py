@@ -16,11 +16,15 @@ from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.audit import Audit
 from sweeper.search.claim import Claim
+from sweeper.search.earlier import earlier_trials
+from sweeper.search.experiments import Experiments
+from sweeper.search.finite import FiniteSpace
 from sweeper.search.leases import Lease, study_lock
+from sweeper.search.memory import MemoryBounds, place_of
 from sweeper.search.outcomes import Result, failure, tokens_paid, violation
 from sweeper.search.prescribed import fixed_trials, most_trials
-from sweeper.search.samplers import new_sampler
-from sweeper.search.space import as_plain, distributions_of, draw, fixed_params, record
+from sweeper.search.proposals import Params, Rules, new_proposer
+from sweeper.search.space import as_plain, draw, fixed_params, record
 from sweeper.search.storage import (
     has_begun,
     make_folder,
@@ -60,7 +64,9 @@ class StudyStore:
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.spec = spec
+        self._earlier_trials: list[FrozenTrial] | None = None
         if create:
+            self._earlier()  # before anything is made, if it is to be refused
             make_folder(spec.output_folder)
         elif not has_begun(spec):
             raise StorageError(
@@ -69,7 +75,9 @@ class StudyStore:
                 f"Next: sweeper run {spec.path.name}"
             )
         self.storage = storage or open_storage(storage_url(spec))
-        self._experiments: dict[int, str | None] = {}
+        self._experiments = Experiments(spec)
+        self._memory = MemoryBounds(spec)
+        self._finite = FiniteSpace(spec)
         with study_lock(spec.output_folder):
             self._study = self._open(create)
             self._check_identity()
@@ -79,8 +87,9 @@ class StudyStore:
     def _open(self, create: bool) -> optuna.Study:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            fixed = fixed_trials(self.spec)
-            sampler = new_sampler(self.spec, distributions_of(self.spec), len(fixed))
+            fixed = [fixed_params(self.spec, f.hyperparameters) for f in fixed_trials(self.spec)]
+            rules = Rules(self._admit, self._spare, self._earlier)
+            sampler = new_proposer(self.spec, self.storage, rules, fixed)
             options: dict[str, Any] = {
                 "study_name": self.spec.folder_name,
                 "storage": self.storage,
@@ -125,6 +134,12 @@ class StudyStore:
                     attrs.HYPOTHESIS: fixed.hypothesis,
                 },
             )
+
+    def _earlier(self) -> list[FrozenTrial]:
+        """Read once, by who is to draw."""
+        if self._earlier_trials is None:
+            self._earlier_trials = earlier_trials(self.spec)
+        return self._earlier_trials
 
     @property
     def _study_id(self) -> int:
@@ -190,7 +205,40 @@ class StudyStore:
         trials = self.trials()
         begun = sum(trial.state is not TrialState.WAITING for trial in trials)
         most = min(self.spec.budget.trials, most_trials(self.spec))
-        return begun < most and self._tokens_left(trials)
+        if begun >= most or not self._tokens_left(trials):
+            return False
+        self._learn(trials)
+        return begun < len(trials) or not self._has_no_more()
+
+    def is_exhausted(self) -> bool:
+        """Whether all that the space holds was tried, or cannot be: there is nothing to draw."""
+        self._learn(self.trials())
+        return self._has_no_more()
+
+    def _has_no_more(self) -> bool:
+        if self.spec.search.sampler in ("grid", "list"):
+            return False
+        return self._finite.is_exhausted(self._experiments.has_tried, self._is_refused)
+
+    def _is_refused(self, recipe: Hyperparameters) -> bool:
+        fitted = self._memory.fitted(recipe)
+        return fitted is None or self._experiments.has_tried(fitted)
+
+    def _learn(self, trials: Sequence[FrozenTrial]) -> None:
+        self._experiments.update(trials)
+        self._memory.update(trials)
+
+    def _admit(self, params: Params, number: int) -> Params | None:
+        """What to train for a draw: in passes that fit, and unlike all that was tried."""
+        recipe = self._memory.fitted(self.spec.hyperparameters_with(params))
+        if recipe is None or self._experiments.near(recipe, besides=number) is not None:
+            return None
+        return {name: getattr(recipe, name) for name in params}
+
+    def _spare(self, number: int) -> Params | None:
+        """A point that was never drawn, of a space that comes to an end."""
+        admitted = (self._admit(params, number) for params in self._finite.left())
+        return next((params for params in admitted if params is not None), None)
 
     def _tokens_left(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether the study's tokens allow one more whole trial beside those that run."""
@@ -245,23 +293,17 @@ class StudyStore:
 
     def same_experiment(self, claim: Claim) -> FrozenTrial | None:
         """An earlier completed trial that was the same experiment in another guise."""
-        key = self.spec.experiment_of(claim.hyperparameters)
-        for trial in self.trials():
-            if trial.state is TrialState.COMPLETE and self._completed_experiment(trial) == key:
-                return trial
-        return None
+        trials = self.trials()
+        self._learn(trials)
+        lender = self._experiments.lender(claim.hyperparameters)
+        return None if lender is None else trials[lender]
 
-    def _completed_experiment(self, trial: FrozenTrial) -> str | None:
-        """The experiment of a completed trial, which never changes; None without files to lend."""
-        if trial.number not in self._experiments:
-            plain = trial.user_attrs.get(attrs.HYPERPARAMETERS)
-            has_files = plain is not None and trial.user_attrs.get(attrs.SAME_AS) is None
-            self._experiments[trial.number] = (
-                self.spec.experiment_of(Hyperparameters.model_validate(plain))
-                if has_files
-                else None
-            )
-        return self._experiments[trial.number]
+    def memory_refusal(self, claim: Claim) -> Stop | None:
+        """Why a trial would run out of memory as an earlier one did, if it would.
+
+        A draw never does; what the study file prescribes is not split without being asked.
+        """
+        return self._memory.refusal(claim.hyperparameters)
 
     # ------------------------------------------------------------------ holding trials
 
@@ -324,6 +366,9 @@ class StudyStore:
                 attrs.LEASE: None,
             },
         )
+        if result.overflow is not None:
+            overflow = {"micro_batch": result.overflow, "place": place_of(self.spec)}
+            self._set(self._id(number), {attrs.OVERFLOW: overflow})
         self._set_violation(number, violation(result))
         state = _STATE_OF.get(result.stop.reason, TrialState.PRUNED)
         values = result.val_loss if state is TrialState.COMPLETE else None

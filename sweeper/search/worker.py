@@ -22,6 +22,7 @@ from sweeper.search.audit import Audited, is_audited
 from sweeper.search.claim import Claim
 from sweeper.search.dashboard import note_trial
 from sweeper.search.holding import Holding
+from sweeper.search.memory import overflowing_batch
 from sweeper.search.monitor import Monitor
 from sweeper.search.outcomes import Result, failure
 from sweeper.search.peers import peers_of
@@ -120,9 +121,12 @@ class _Worker:
                     return None
                 self._holding.add(claim)
                 same = self._store.same_experiment(claim)
-                if same is None:
+                if same is not None:
+                    self._lend(claim, same.number, same.user_attrs)
+                elif refusal := self._store.memory_refusal(claim):
+                    self._end(claim, Result(refusal, None, 0, 0.0))
+                else:
                     return self._new_job(claim)
-                self._lend(claim, same.number, same.user_attrs)
         return None
 
     @contextmanager
@@ -203,6 +207,9 @@ class _Worker:
             tokens=last.tokens,
             seconds=last.seconds or 0.0,
             best_val_loss=peers_of(self._store, claim).best_val_loss(),
+            overflow=overflowing_batch(
+                claim.hyperparameters, outcome.micro_batch, outcome.stop.reason
+            ),
         )
         self._end(claim, result)
 

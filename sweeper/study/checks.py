@@ -188,6 +188,31 @@ def _grid(space: Mapping[str, Dimension]) -> Iterator[Issue]:
         yield Issue(("space",), message)
 
 
+def _warm_start(search: SearchSpec) -> Iterator[Issue]:
+    if search.warm_start is not None and search.sampler not in ("tpe", "gp", "cmaes"):
+        message = f"the sampler {search.sampler} learns nothing from earlier trials"
+        yield Issue(("search", "warm_start"), f"{message} (allowed with: tpe, gp, cmaes)")
+
+
+def _conditions(search: SearchSpec, space: Mapping[str, Dimension]) -> Iterator[Issue]:
+    """A condition speaks of listed values of what is itself searched everywhere."""
+    for name, conditions in search.only_where.items():
+        path = ("search", "only_where", name)
+        if name not in space:
+            yield Issue(path, f"{name} is not searched (allowed: {', '.join(space) or 'nothing'})")
+        if search.sampler == "grid":
+            yield Issue(path, "a grid is searched everywhere (allowed with any other sampler)")
+        for other, values in conditions.items():
+            choice = space.get(other)
+            if not isinstance(choice, Choice) or other in search.only_where:
+                message = f"{other} is not a list that is searched everywhere"
+                yield Issue((*path, other), f"{message} (allowed: such a list of the space)")
+            elif unknown := [value for value in values if value not in choice.values]:
+                allowed = ", ".join(map(str, choice.values))
+                message = f"{unknown[0]} is not among its values (allowed: {allowed})"
+                yield Issue((*path, other), message)
+
+
 def _sampler_and_trials(search: SearchSpec, trials: Trials) -> Iterator[Issue]:
     if search.sampler == "list" and not trials:
         message = "the sampler list needs trials (allowed: a list of changes to the baseline)"
@@ -233,6 +258,8 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
     (("hypotheses", "budget"), _hypothesis_blocks),
     (("trials", "budget"), _listed_blocks),
     (("search", "space"), _sampler_and_space),
+    (("search", "space"), _conditions),
+    (("search",), _warm_start),
     (("search", "trials"), _sampler_and_trials),
     (("hypotheses",), _names),
     (("hypotheses", "baseline", "seed"), _real_changes),

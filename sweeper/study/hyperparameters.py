@@ -226,8 +226,14 @@ def experiment_values(hyperparameters: Hyperparameters) -> dict[str, object]:
 
     Eight blocks accumulated four times and thirty-two at once give the same gradient, so only
     their product counts. With dropout the random draws differ and so do the experiments.
+    What nothing reads is left out: the floor of a rate that stays constant, and where a warmup
+    of no length starts.
     """
     values: dict[str, object] = hyperparameters.model_dump()
+    if hyperparameters.schedule == "constant":
+        del values["floor_factor"]
+    if hyperparameters.warmup == 0:
+        del values["warmup_start_factor"]
     if hyperparameters.dropout == 0:
         del values["batch_size"], values["accumulation"]
         values["effective_batch"] = hyperparameters.effective_batch

@@ -14,6 +14,7 @@ _BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock", "price"})
 _ADDED: dict[str, dict[str, object]] = {
     "data": {"test": None},
     "evaluate": {"split": "validation"},
+    "search": {"only_where": {}, "prior": "none", "warm_start": None},
 }
 
 

@@ -113,6 +113,9 @@ class BaselineSpec(Section):
     )
 
 
+Conditions = Annotated[tuple[HyperparameterValue, ...], Field(strict=False, min_length=1)]
+
+
 class SearchSpec(Section):
     """How the next trial is chosen."""
 
@@ -121,6 +124,21 @@ class SearchSpec(Section):
     )
     startup_trials: Annotated[int, Whole(0)] = Field(
         10, description="Random trials before a sampler that learns begins to."
+    )
+    prior: Literal["none", "lora"] = Field(
+        "none",
+        description="Where the random trials look for the learning rate: everywhere, or about "
+        "where the literature expects that of LoRA.",
+    )
+    warm_start: Annotated[str, Text()] | None = Field(
+        None,
+        description="The file of an earlier study of the same space, relative to this one: its "
+        "trials tell the sampler where to begin.",
+    )
+    only_where: dict[str, dict[str, Conditions]] = Field(
+        default_factory=dict,
+        description="For a searched hyperparameter, the values of others that it is searched "
+        "beside, such as warmup: {schedule: [linear, cosine]}; elsewhere it keeps the baseline's.",
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -16,7 +17,7 @@ from sweeper.study.hyperparameters import (
     Changes,
     Hyperparameters,
     HyperparameterValue,
-    experiment_key,
+    experiment_values,
     with_changes,
 )
 from sweeper.study.identity import digest_of, identity_of
@@ -160,14 +161,35 @@ class StudySpec(Section):
         assert self.model is not None and self.data is not None, "checked when the file was read"
         return self.model, self.data
 
-    def experiment_of(self, hyperparameters: Hyperparameters) -> str:
-        """One text for all recipes that are the same experiment in this study.
+    def conditions_of(self, name: str) -> Mapping[str, Sequence[HyperparameterValue]]:
+        """The values of others under which a hyperparameter is searched; empty: always."""
+        return self.search.only_where.get(name, {})
 
-        What a command makes of its variables is not ours to know: each is an experiment.
+    def is_searched(self, name: str, chosen: Mapping[str, object]) -> bool:
+        """Whether a hyperparameter is searched beside values that were chosen for others.
+
+        Where it is not, it keeps the baseline's value.
+        """
+        conditions = self.conditions_of(name).items()
+        return all(chosen.get(other) in allowed for other, allowed in conditions)
+
+    @property
+    def search_order(self) -> tuple[str, ...]:
+        """What is searched, in the file's order, what hangs on others after these."""
+        return tuple(sorted(self.space, key=lambda name: bool(self.conditions_of(name))))
+
+    def experiment_of(self, hyperparameters: Hyperparameters) -> str:
+        """One text for all recipes that are the same experiment in this study."""
+        return json.dumps(self.experiment_values_of(hyperparameters), sort_keys=True)
+
+    def experiment_values_of(self, hyperparameters: Hyperparameters) -> dict[str, object]:
+        """By name what tells an experiment of this study from its others.
+
+        What a command makes of its variables is not ours to know: each counts.
         """
         if self.command is not None:
-            return hyperparameters.model_dump_json()
-        return experiment_key(hyperparameters)
+            return hyperparameters.model_dump()
+        return experiment_values(hyperparameters)
 
     @property
     def recorded_path(self) -> Path | None:
