@@ -14,16 +14,15 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
+from sweeper.search.admission import Admission
 from sweeper.search.audit import Audit
 from sweeper.search.claim import Claim
 from sweeper.search.earlier import earlier_trials
-from sweeper.search.experiments import Experiments
-from sweeper.search.finite import FiniteSpace
 from sweeper.search.leases import Lease, study_lock
-from sweeper.search.memory import MemoryBounds, place_of
+from sweeper.search.memory import place_of
 from sweeper.search.outcomes import Result, failure, tokens_paid, violation
 from sweeper.search.prescribed import fixed_trials, most_trials
-from sweeper.search.proposals import Params, Rules, new_proposer
+from sweeper.search.proposals import Rules, new_proposer
 from sweeper.search.space import as_plain, draw, fixed_params, record
 from sweeper.search.storage import (
     has_begun,
@@ -75,9 +74,7 @@ class StudyStore:
                 f"Next: sweeper run {spec.path.name}"
             )
         self.storage = storage or open_storage(storage_url(spec))
-        self._experiments = Experiments(spec)
-        self._memory = MemoryBounds(spec)
-        self._finite = FiniteSpace(spec)
+        self._admission = Admission(spec)
         with study_lock(spec.output_folder):
             self._study = self._open(create)
             self._check_identity()
@@ -88,7 +85,7 @@ class StudyStore:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             fixed = [fixed_params(self.spec, f.hyperparameters) for f in fixed_trials(self.spec)]
-            rules = Rules(self._admit, self._spare, self._earlier)
+            rules = Rules(self._admission.admit, self._admission.spare, self._earlier)
             sampler = new_proposer(self.spec, self.storage, rules, fixed)
             options: dict[str, Any] = {
                 "study_name": self.spec.folder_name,
@@ -207,38 +204,13 @@ class StudyStore:
         most = min(self.spec.budget.trials, most_trials(self.spec))
         if begun >= most or not self._tokens_left(trials):
             return False
-        self._learn(trials)
-        return begun < len(trials) or not self._has_no_more()
+        self._admission.learn(trials)
+        return begun < len(trials) or not self._admission.has_no_more()
 
     def is_exhausted(self) -> bool:
         """Whether all that the space holds was tried, or cannot be: there is nothing to draw."""
-        self._learn(self.trials())
-        return self._has_no_more()
-
-    def _has_no_more(self) -> bool:
-        if self.spec.search.sampler in ("grid", "list"):
-            return False
-        return self._finite.is_exhausted(self._experiments.has_tried, self._is_refused)
-
-    def _is_refused(self, recipe: Hyperparameters) -> bool:
-        fitted = self._memory.fitted(recipe)
-        return fitted is None or self._experiments.has_tried(fitted)
-
-    def _learn(self, trials: Sequence[FrozenTrial]) -> None:
-        self._experiments.update(trials)
-        self._memory.update(trials)
-
-    def _admit(self, params: Params, number: int) -> Params | None:
-        """What to train for a draw: in passes that fit, and unlike all that was tried."""
-        recipe = self._memory.fitted(self.spec.hyperparameters_with(params))
-        if recipe is None or self._experiments.near(recipe, besides=number) is not None:
-            return None
-        return {name: getattr(recipe, name) for name in params}
-
-    def _spare(self, number: int) -> Params | None:
-        """A point that was never drawn, of a space that comes to an end."""
-        admitted = (self._admit(params, number) for params in self._finite.left())
-        return next((params for params in admitted if params is not None), None)
+        self._admission.learn(self.trials())
+        return self._admission.has_no_more()
 
     def _tokens_left(self, trials: Sequence[FrozenTrial]) -> bool:
         """Whether the study's tokens allow one more whole trial beside those that run."""
@@ -294,8 +266,8 @@ class StudyStore:
     def same_experiment(self, claim: Claim) -> FrozenTrial | None:
         """An earlier completed trial that was the same experiment in another guise."""
         trials = self.trials()
-        self._learn(trials)
-        lender = self._experiments.lender(claim.hyperparameters)
+        self._admission.learn(trials)
+        lender = self._admission.lender(claim.hyperparameters)
         return None if lender is None else trials[lender]
 
     def memory_refusal(self, claim: Claim) -> Stop | None:
@@ -303,7 +275,7 @@ class StudyStore:
 
         A draw never does; what the study file prescribes is not split without being asked.
         """
-        return self._memory.refusal(claim.hyperparameters)
+        return self._admission.refusal(claim.hyperparameters)
 
     # ------------------------------------------------------------------ holding trials
 
