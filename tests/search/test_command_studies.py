@@ -286,7 +286,7 @@ print([name for name in ("torch", "transformers", "peft") if name in sys.modules
     assert ended.stdout.splitlines()[-1] == "[]"
     assert "bit-exact" in ended.stdout
     report = (spec.output_folder / "report.md").read_text()
-    for part in ("| command |", "its output, in whatever known form", "evaluations included"):
+    for part in ("| command |", "its output, in whatever known form", "with its evaluations"):
         assert part in report
     assert "adapter" not in report
     assert str(spec.folder) not in report
