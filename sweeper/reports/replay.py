@@ -35,8 +35,8 @@ _COLUMNS = (
 )
 _ON_TERMINALS = ("pruning", "tokens to 1 %", "regret at the end", "false prunes")
 _FIGURE = "regret.png"
-_OWN_COLOURS = (canvas.BLACK, canvas.SKY, canvas.BLUE)
-_STOCK_COLOURS = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.VERMILLION, canvas.GREY)
+_OWN_COLOURS = (canvas.BLACK, canvas.SKY, canvas.BLUE, canvas.VERMILLION)
+_STOCK_COLOURS = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.GREY)
 
 
 def contest_table(standings: Sequence[Standing]) -> Table:
