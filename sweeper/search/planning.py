@@ -35,8 +35,9 @@ def begin_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     if changes := _changes(kept, wanted):
         raise StudyChangedError(
             f"{spec.path.name}: verify has changed ({', '.join(changes)}). A plan "
-            "that is changed once losses are known does not hold its error rate. Change it back, "
-            f"or remove the folder {spec.output_folder.name}/{FOLDER} to begin with other seeds"
+            "that is changed once losses are known does not hold its error rate. Change it back. "
+            f"Without the folder {spec.output_folder.name}/{FOLDER} it begins again, but on the "
+            "same seeds: only a study of another seed has others"
         )
     return kept
 
