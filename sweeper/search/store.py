@@ -1,4 +1,4 @@
-"""The study in Optuna's storage: creating it, taking its trials, and telling how they ended."""
+"""The study in Optuna's storage: taking its trials, and telling how they ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from sweeper.curves import Stop, StopReason
-from sweeper.errors import StorageError, StudyChangedError
+from sweeper.errors import StorageError
 from sweeper.search import attributes as attrs
 from sweeper.search.admission import Admission
 from sweeper.search.audit import Audit
@@ -20,10 +20,11 @@ from sweeper.search.claim import Claim
 from sweeper.search.earlier import earlier_trials
 from sweeper.search.leases import Lease, study_lock
 from sweeper.search.memory import place_of
+from sweeper.search.opening import open_study
 from sweeper.search.outcomes import Result, failure, tokens_paid, violation
-from sweeper.search.prescribed import fixed_trials, most_trials
-from sweeper.search.proposals import Rules, new_proposer
-from sweeper.search.space import as_plain, draw, fixed_params, record
+from sweeper.search.prescribed import most_trials
+from sweeper.search.proposals import Rules
+from sweeper.search.space import as_plain, draw, record
 from sweeper.search.storage import (
     has_begun,
     make_folder,
@@ -32,12 +33,7 @@ from sweeper.search.storage import (
     storage_url,
     trial_folder,
 )
-from sweeper.study import (
-    Hyperparameters,
-    StudySpec,
-    identity,
-    identity_differences,
-)
+from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.lost import Lost, read_lost
 
 MAX_CRASHES = 2  # a trial whose worker died more often is given up
@@ -75,62 +71,9 @@ class StudyStore:
             )
         self.storage = storage or open_storage(storage_url(spec))
         self._admission = Admission(spec)
+        rules = Rules(self._admission.admit, self._admission.spare, self._earlier)
         with study_lock(spec.output_folder):
-            self._study = self._open(create)
-            self._check_identity()
-            if create:
-                self._enqueue_fixed_trials()
-
-    def _open(self, create: bool) -> optuna.Study:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            fixed = [fixed_params(self.spec, f.hyperparameters) for f in fixed_trials(self.spec)]
-            rules = Rules(self._admission.admit, self._admission.spare, self._earlier)
-            sampler = new_proposer(self.spec, self.storage, rules, fixed)
-            options: dict[str, Any] = {
-                "study_name": self.spec.folder_name,
-                "storage": self.storage,
-                "sampler": sampler,
-                "pruner": optuna.pruners.NopPruner(),
-            }
-            try:
-                if create:
-                    return optuna.create_study(direction="minimize", load_if_exists=True, **options)
-                return optuna.load_study(**options)
-            except KeyError as error:
-                raise StorageError(
-                    f"{self.spec.name} is not in this storage. Next: sweeper run "
-                    f"{self.spec.path.name}"
-                ) from error
-
-    def _check_identity(self) -> None:
-        now = identity(self.spec)
-        stored = self._study.user_attrs.get(attrs.IDENTITY)
-        if stored is None:
-            self._study.set_user_attr(attrs.IDENTITY, now)
-            return
-        differences = identity_differences(stored, now)
-        if differences:
-            listed = "\n".join(f"  {line}" for line in differences)
-            raise StudyChangedError(
-                f"{self.spec.path.name} is not the file that the stored study {self.spec.name!r} "
-                f"was made from:\n{listed}\nIts trials would not be comparable. Change the file "
-                "back, give the study another name (--set name=…), or remove its folder "
-                f"{self.spec.output_folder.parent.name}/{self.spec.output_folder.name}"
-            )
-
-    def _enqueue_fixed_trials(self) -> None:
-        """Once; a run that was killed half-way through left the first of them."""
-        there = self.storage.get_n_trials(self._study_id)
-        for fixed in fixed_trials(self.spec)[there:]:
-            self._study.enqueue_trial(
-                fixed_params(self.spec, fixed.hyperparameters),
-                user_attrs={
-                    attrs.FIXED: as_plain(fixed.hyperparameters),
-                    attrs.BASELINE: fixed.is_baseline,
-                    attrs.HYPOTHESIS: fixed.hypothesis,
-                },
-            )
+            self._study = open_study(spec, self.storage, rules, create=create)
 
     def _earlier(self) -> list[FrozenTrial]:
         """Read once, by who is to draw."""
