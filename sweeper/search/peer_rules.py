@@ -1,7 +1,7 @@
 """Whether a trial is worth its tokens, as the study's other trials see it.
 
-Both rules look at validation losses at equal tokens, running trials included, and at nothing else,
-so that they give the same answer in whatever order the workers come to a rung.
+Both rules look at validation losses at equal tokens, running trials included. Halving knows only
+who came to a rung before; lag looks back once, so that its answer hangs less on that order.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def judge_by_lag(passages: Sequence[Passage], peers: Peers) -> Stop | None:
     leader has gained since the start, times the tokens that are left over those that are spent,
     and up to twice that for a rate that has still to fall, since such runs improve late. Whoever
     leads is never ended. Who came to a rung before the leader did is judged there once more at the
-    next, so that the order in which workers arrive saves nobody.
+    next, so that the order of arrival saves it for one rung at most.
 
     This is a race in the sense of Maron & Moore (1994, "Hoeffding races"), with a margin that
     shrinks by tokens; its constants were chosen on recorded curves.
