@@ -126,7 +126,7 @@ def _command(spec: StudySpec, forecast: Forecast) -> list[str]:
     """What would be run for the baseline, as a person would type it in a shell."""
     engine, baseline = spec.command, spec.baseline_hyperparameters
     assert engine is not None, "the others are measured"
-    course = Course.of(baseline, spec.budget.tokens_per_trial, spec.evaluate.every_tokens)
+    course = Course.of(baseline, spec.budget.tokens_per_trial, spec.evaluate.rungs)
     told = variables_of(engine, baseline, course)
     given = " ".join(f"{name}={shlex.quote(text)}" for name, text in told.items())
     return [

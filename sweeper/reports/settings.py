@@ -79,8 +79,14 @@ def _evaluation(evaluate: EvaluateSpec) -> str:
     return (
         f"{evaluate.metric} on {tokens} {evaluate.split} tokens in blocks of "
         f"{evaluate.block_size}, "
-        f"every {words.count(evaluate.every_tokens)} training tokens"
+        f"every {words.count(evaluate.every_tokens)} training tokens{_early(evaluate)}"
     )
+
+
+def _early(evaluate: EvaluateSpec) -> str:
+    early = evaluate.rungs.early
+    marks = ", ".join(map(words.count, early))
+    return f", and before that at {marks}" if early else ""
 
 
 def _budget(budget: BudgetSpec) -> str:

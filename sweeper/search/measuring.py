@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -46,7 +45,7 @@ def measure(
         pack = new_pack(engine, bench, crew.slots)
         speeds, evaluation_s = _measure(bench, pack, in_precision)
     per_trial = spec.budget.tokens_per_trial
-    evaluations_s = math.ceil(per_trial / spec.evaluate.every_tokens) * evaluation_s
+    evaluations_s = (1 + len(spec.evaluate.rungs.within(per_trial - 1))) * evaluation_s
     training_s = [per_trial / speeds[recipe.block_size] for recipe in recipes]
     trial_s = sum(training_s) / len(training_s) + evaluations_s
     whole_s = trial_s * tokens / per_trial / crew.count

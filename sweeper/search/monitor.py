@@ -149,14 +149,14 @@ class Monitor:
             Passage(
                 tokens=point.tokens,
                 total_tokens=self.course.total_tokens,
-                rung=point.tokens // self.course.every_tokens,
+                rung=point.tokens // self.course.rungs.every_tokens,
                 val_loss=point.val_loss,
                 start_loss=start_loss,
                 decay_left=self._decay_left(point.step),
             )
             for point in self._points
             if point.val_loss is not None
-            and point.tokens >= self.course.every_tokens
+            and self.course.rungs.passed(point.tokens)
             and not self._warming_up(point.step)
         ]
 

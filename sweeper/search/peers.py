@@ -9,6 +9,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.search.claim import Claim
 from sweeper.search.peer_rules import Peers
 from sweeper.search.store import StudyStore
+from sweeper.study import Rungs
 
 
 def peers_of(store: StudyStore, claim: Claim) -> Peers:
@@ -22,13 +23,13 @@ def peers_of(store: StudyStore, claim: Claim) -> Peers:
         return min(losses, default=None)
 
     def at_rung(tokens: int) -> list[float]:
-        return _reached(others(), tokens // every_tokens, every_tokens)
+        return _reached(others(), tokens, rungs)
 
     def pace_at(tokens: int) -> float | None:
         leaders = _leaders(others())
-        return min(_reached(leaders, tokens // every_tokens, every_tokens), default=None)
+        return min(_reached(leaders, tokens, rungs), default=None)
 
-    every_tokens = store.spec.evaluate.every_tokens
+    rungs = store.spec.evaluate.rungs
     return Peers(best, at_rung, pace_at)
 
 
@@ -40,8 +41,9 @@ def _leaders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     return running if best is None else [best, *running]
 
 
-def _reached(trials: Iterable[FrozenTrial], rung: int, every_tokens: int) -> list[float]:
-    """Each trial's newest loss at or below a rung, if it came that far."""
+def _reached(trials: Iterable[FrozenTrial], tokens: int, rungs: Rungs) -> list[float]:
+    """Of each trial that came to the rung at so many tokens, the newest loss up to there."""
+    rung = rungs.passed(tokens)
     curves = [trial.intermediate_values for trial in trials if trial.intermediate_values]
-    reached = [curve for curve in curves if max(curve) // every_tokens >= rung]
-    return [curve[max(t for t in curve if t // every_tokens <= rung)] for curve in reached]
+    reached = [curve for curve in curves if rungs.passed(max(curve)) >= rung]
+    return [curve[max(t for t in curve if rungs.passed(t) <= rung)] for curve in reached]

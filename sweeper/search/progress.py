@@ -110,7 +110,7 @@ def _newest(trial: FrozenTrial) -> float | None:
 def _running(spec: StudySpec, trial: FrozenTrial) -> RunningTrial:
     plain = trial.user_attrs.get(attrs.HYPERPARAMETERS)
     recipe = Hyperparameters.model_validate(plain) if plain else spec.baseline_hyperparameters
-    course = Course.of(recipe, spec.budget.tokens_per_trial, spec.evaluate.every_tokens)
+    course = Course.of(recipe, spec.budget.tokens_per_trial, spec.evaluate.rungs)
     label = "baseline" if trial.user_attrs.get(attrs.BASELINE) else ""
     return RunningTrial(
         number=trial.number,

@@ -18,6 +18,7 @@ from sweeper.study.identity import identity_differences
 from sweeper.study.json_schema import study_json_schema
 from sweeper.study.loading import load_study
 from sweeper.study.recipe import read_recipe, recipe_from
+from sweeper.study.rungs import Rungs
 from sweeper.study.sections import (
     BaselineSpec,
     BudgetSpec,
@@ -53,6 +54,7 @@ __all__ = [
     "PlateauRule",
     "PruneSpec",
     "Range",
+    "Rungs",
     "SearchSpec",
     "SpikeRule",
     "StudySpec",

@@ -114,7 +114,7 @@ def _evaluation_by_a_command(
     engine: str | CommandEngine, evaluate: EvaluateSpec
 ) -> Iterator[Issue]:
     if isinstance(engine, CommandEngine):
-        for name in ("block_size", "tokens", "split"):
+        for name in ("block_size", "first_tokens", "tokens", "split"):
             if getattr(evaluate, name) != EvaluateSpec.model_fields[name].default:
                 yield _not_for_commands(("evaluate", name))
 
@@ -126,6 +126,10 @@ def _evaluation(
         message = f"{evaluate.every_tokens} is beyond the trial's end"
         allowed = f"allowed: at most budget.tokens_per_trial, {budget.tokens_per_trial}"
         yield Issue(("evaluate", "every_tokens"), f"{message} ({allowed})")
+    if evaluate.first_tokens is not None and evaluate.first_tokens > evaluate.every_tokens:
+        message = f"{evaluate.first_tokens} is beyond the next evaluation"
+        allowed = f"allowed: at most evaluate.every_tokens, {evaluate.every_tokens}"
+        yield Issue(("evaluate", "first_tokens"), f"{message} ({allowed})")
     if isinstance(engine, CommandEngine):
         return
     yield from _fits(("evaluate", "block_size"), evaluate.block_size, budget)

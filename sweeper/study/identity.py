@@ -13,7 +13,7 @@ _BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock", "price"})
 # Keys that were added to a part, by what every study from before them means.
 _ADDED: dict[str, dict[str, object]] = {
     "data": {"test": None},
-    "evaluate": {"split": "validation"},
+    "evaluate": {"split": "validation", "first_tokens": None},
     "search": {"only_where": {}, "prior": "none", "warm_start": None},
 }
 

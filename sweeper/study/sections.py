@@ -30,6 +30,7 @@ from sweeper.study.quantities import (
     Tokens,
     Whole,
 )
+from sweeper.study.rungs import Rungs
 from sweeper.study.section import Section
 
 
@@ -64,6 +65,11 @@ class EvaluateSpec(Section):
     every_tokens: Annotated[int, Tokens()] = Field(
         40_000, description="Tokens between evaluations (the rungs)."
     )
+    first_tokens: Annotated[int, Tokens()] | None = Field(
+        None,
+        description="Tokens to the first evaluation; the next comes at twice as many, and so on up "
+        "to every_tokens. null: every_tokens.",
+    )
     tokens: Annotated[int, Tokens()] | None = Field(
         None, description="Most validation tokens to evaluate on; null: all of them."
     )
@@ -73,6 +79,11 @@ class EvaluateSpec(Section):
     split: Literal["validation", "test"] = Field(
         "validation", description="The documents that trials are judged on; test never searches."
     )
+
+    @property
+    def rungs(self) -> Rungs:
+        """Where on the token axis it happens."""
+        return Rungs(self.every_tokens, self.first_tokens)
 
 
 class BudgetSpec(Section):

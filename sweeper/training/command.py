@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve, write_curve
 from sweeper.files import sync_file
-from sweeper.study import CommandEngine, Hyperparameters, warmup_steps
+from sweeper.study import CommandEngine, Hyperparameters, Rungs, warmup_steps
 from sweeper.training.command_endings import ending_of
 from sweeper.training.command_manifest import (
     CommandManifest,
@@ -56,7 +56,7 @@ def plan_command(
         threads: CPU threads that its libraries may use.
         folder: Where the manifest will lie.
     """
-    course = Course.of(hyperparameters, tokens, every_tokens)
+    course = Course.of(hyperparameters, tokens, Rungs(every_tokens))
     limits = dict.fromkeys(_THREAD_VARIABLES, str(threads))
     return CommandPlan(
         engine=engine,
@@ -72,12 +72,13 @@ def variables_of(
     engine: CommandEngine, hyperparameters: Hyperparameters, course: Course
 ) -> dict[str, str]:
     """What a command is told, by the names of its variables; nulls have none."""
+    every_tokens = course.rungs.every_tokens
     values: dict[str, object] = {
         **hyperparameters.model_dump(),
         "total_steps": course.total_steps,
         "total_tokens": course.total_tokens,
         "warmup_steps": warmup_steps(hyperparameters.warmup, course.total_steps),
-        "evaluate_every_steps": max(course.every_tokens // hyperparameters.tokens_per_step, 1),
+        "evaluate_every_steps": max(every_tokens // hyperparameters.tokens_per_step, 1),
     }
     names = engine.variables
     return {names[key]: _plain(value) for key, value in values.items() if value is not None}

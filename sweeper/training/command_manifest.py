@@ -12,7 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict
 
 from sweeper.curves import Curve, Stop
-from sweeper.study import CommandEngine, Hyperparameters
+from sweeper.study import CommandEngine, Hyperparameters, Rungs
 from sweeper.training.course import Course
 from sweeper.training.manifest_file import read_json, write_json
 
@@ -49,7 +49,7 @@ class CommandPlan(BaseModel):
     @property
     def course(self) -> Course:
         """The plan's steps and rungs."""
-        return Course.of(self.hyperparameters, self.tokens, self.every_tokens)
+        return Course.of(self.hyperparameters, self.tokens, Rungs(self.every_tokens))
 
 
 class CommandFingerprints(BaseModel):

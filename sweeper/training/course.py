@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from sweeper.study import Hyperparameters
+from sweeper.study import Hyperparameters, Rungs
 
 
 @dataclass(frozen=True)
@@ -19,22 +19,22 @@ class Course:
         num_blocks: Blocks of the whole run.
         block_size: Tokens per block.
         effective_batch: Blocks per step.
-        every_tokens: Distance of the rungs.
+        rungs: Where it is evaluated, beside its start and its end.
     """
 
     num_blocks: int
     block_size: int
     effective_batch: int
-    every_tokens: int
+    rungs: Rungs
 
     @classmethod
-    def of(cls, hyperparameters: Hyperparameters, tokens: int, every_tokens: int) -> Course:
+    def of(cls, hyperparameters: Hyperparameters, tokens: int, rungs: Rungs) -> Course:
         """The course of a recipe over a budget of tokens."""
         return cls(
             hyperparameters.blocks_within(tokens),
             hyperparameters.block_size,
             hyperparameters.effective_batch,
-            every_tokens,
+            rungs,
         )
 
     @property
@@ -61,4 +61,4 @@ class Course:
         if num_steps in (0, self.total_steps):
             return True
         before, now = self.tokens_after(num_steps - 1), self.tokens_after(num_steps)
-        return before // self.every_tokens < now // self.every_tokens
+        return self.rungs.passed(before) < self.rungs.passed(now)

@@ -97,7 +97,7 @@ def seed_of(plan: RunPlan) -> int:
 
 def course_of(plan: RunPlan) -> Course:
     """The plan's steps and rungs."""
-    return Course.of(plan.hyperparameters, plan.tokens, plan.evaluate.every_tokens)
+    return Course.of(plan.hyperparameters, plan.tokens, plan.evaluate.rungs)
 
 
 def run_plan(

@@ -12,7 +12,7 @@ import pytest
 from sweeper.curves import Point, Stop
 from sweeper.search.monitor import Monitor
 from sweeper.search.peer_rules import Peers
-from sweeper.study import Hyperparameters, PruneSpec
+from sweeper.study import Hyperparameters, PruneSpec, Rungs
 from sweeper.training.course import Course
 
 STEPS = 200
@@ -34,7 +34,7 @@ def monitor(
     )
     return Monitor(
         hyperparameters=recipe,
-        course=Course.of(recipe, STEPS * TOKENS_PER_STEP, RUNG_STEPS * TOKENS_PER_STEP),
+        course=Course.of(recipe, STEPS * TOKENS_PER_STEP, Rungs(RUNG_STEPS * TOKENS_PER_STEP)),
         prune=PruneSpec.model_validate(prune or {}),
         peers=Peers(lambda: best, lambda _: at_rung, lambda _: min(at_rung, default=None)),
         protected=protected,

@@ -54,6 +54,17 @@ def test_pace_is_that_of_whoever_came_so_far(store: StudyStore) -> None:
     assert peers.pace_at(2 * RUNG) is None
 
 
+def test_early_rungs_have_a_pace_of_their_own(tmp_path: Path) -> None:
+    spec = spec_at(tmp_path, evaluate={"first_tokens": RUNG // 4})
+    store = StudyStore(spec, create=True)
+    other, me = claimed(store), claimed(store)
+    for tokens, loss in ((0, 6.0), (260, 5.8), (700, 5.5), (1_010, 5.0)):
+        store.report(other, tokens, loss)
+    peers = peers_of(store, me)
+    assert [peers.pace_at(tokens) for tokens in (250, 500, 1_000)] == [5.8, 5.5, 5.0]
+    assert peers.pace_at(249) == 6.0, "before the first rung there is the start alone"
+
+
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_in_lock_step_the_leader_stays_and_laggards_go_whatever_the_order(
     store: StudyStore, order: tuple[int, ...]

@@ -38,6 +38,11 @@ HYPOTHESES = "hypotheses=[{name: a, change: {rank: 4}}, {name: b, change: {rank:
             "(allowed: at most budget.tokens_per_trial, 240000)",
         ),
         (
+            ["evaluate.first_tokens=41k"],
+            "--set  evaluate.first_tokens: 41000 is beyond the next evaluation "
+            "(allowed: at most evaluate.every_tokens, 40000)",
+        ),
+        (
             ["evaluate.tokens=127"],
             "--set  evaluate.tokens: 127 tokens do not fill one block "
             "(allowed: at least evaluate.block_size, 128)",
@@ -193,6 +198,7 @@ def test_refused(overrides: list[str], expected: str, problems: Problems) -> Non
         ["search.sampler=list", "trials=[{rank: 4}, {}]", "space={}"],
         ["search.sampler=grid", "space={rank: [4, 8], alpha: {low: 1, high: 3, step: 1}}"],
         ["evaluate.every_tokens=240k", "budget.tokens=240k"],
+        ["evaluate.first_tokens=40k"],
         # The same effective batch, but a change all the same: it may be faster.
         ["hypotheses=[{name: a, change: {batch_size: 4, accumulation: 2}}]"],
         ["workers={backend: inline, count: 1}"],

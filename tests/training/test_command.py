@@ -15,7 +15,7 @@ import pytest
 
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve
 from sweeper.errors import CheckpointError, UsageError
-from sweeper.study import Hyperparameters
+from sweeper.study import Hyperparameters, Rungs
 from sweeper.training.command import variables_of
 from sweeper.training.command_manifest import read_command_manifest
 from sweeper.training.command_program import check_command, search_path
@@ -116,7 +116,7 @@ def test_a_script_is_told_by_plain_variables(
         print("step 100: val loss 1.0")
     """
     recipe = RECIPE.model_copy(update={"clip_norm": None, "learning_rate": 3.1622776601683795e-05})
-    told = variables_of(engine(), recipe, Course.of(recipe, 6400, 640))
+    told = variables_of(engine(), recipe, Course.of(recipe, 6400, Rungs(640)))
     run(tmp_path, text, env={"block_size": "CONTEXT"})
     seen = json.loads((tmp_path / "told.json").read_text())
 
@@ -133,7 +133,7 @@ def test_a_script_is_told_by_plain_variables(
 @pytest.mark.parametrize("value", [1e-5, 1e-10, 0.1, 1 / 3, 123456.789, 1.0])
 def test_numbers_are_decimal_and_exact(value: float) -> None:
     recipe = Hyperparameters(weight_decay=value)
-    text = variables_of(engine(), recipe, Course.of(recipe, 6400, 640))["WEIGHT_DECAY"]
+    text = variables_of(engine(), recipe, Course.of(recipe, 6400, Rungs(640)))["WEIGHT_DECAY"]
     assert float(text) == value
     assert set(text) <= set("0123456789.")
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.study import Hyperparameters
+from sweeper.study import Hyperparameters, Rungs
 from sweeper.training.course import Course
 
 
 def course(tokens: int, block: int = 16, batch: int = 4, every: int = 100) -> Course:
-    return Course.of(Hyperparameters(block_size=block, batch_size=batch), tokens, every)
+    return Course.of(Hyperparameters(block_size=block, batch_size=batch), tokens, Rungs(every))
 
 
 def test_last_step_is_short_where_the_blocks_do_not_fill_it() -> None:
@@ -31,7 +31,7 @@ def test_tokens_after_counts_what_was_seen(steps: int, tokens: int) -> None:
 
 def test_effective_batch_is_what_a_step_takes() -> None:
     recipe = Hyperparameters(block_size=16, batch_size=4, accumulation=8)
-    assert Course.of(recipe, 16 * 70, 100).blocks_of(2) == (64, 6)
+    assert Course.of(recipe, 16 * 70, Rungs(100)).blocks_of(2) == (64, 6)
 
 
 def test_budget_below_one_block_is_one_block() -> None:
@@ -47,6 +47,12 @@ def test_rungs_are_the_first_steps_at_or_past_each_multiple() -> None:
 def test_a_multiple_met_exactly_is_a_rung_once() -> None:
     it = course(64 * 6, every=128)
     assert [s for s in range(it.total_steps + 1) if it.is_rung(s)] == [0, 2, 4, 6]
+
+
+def test_early_rungs_come_before_the_even_ones_and_share_a_wide_step() -> None:
+    it = Course.of(Hyperparameters(block_size=16, batch_size=4), 1_000, Rungs(400, 20))
+    # 20 and 40 are passed at 64, 80 at 128, 160 at 192, 320 exactly, 400 at 448, 800 at 832
+    assert [s for s in range(it.total_steps + 1) if it.is_rung(s)] == [0, 1, 2, 3, 5, 7, 13, 16]
 
 
 def test_steps_wider_than_the_distance_are_all_rungs() -> None:
@@ -65,7 +71,7 @@ def test_every_block_is_trained_once_and_the_budget_kept(
     tokens: int, block: int, batch: int, accumulation: int
 ) -> None:
     recipe = Hyperparameters(block_size=block, batch_size=batch, accumulation=accumulation)
-    it = Course.of(recipe, tokens, 50)
+    it = Course.of(recipe, tokens, Rungs(50))
     seen = [
         number
         for step in range(it.total_steps)

@@ -72,7 +72,7 @@ def _percentile(bank: Bank) -> BasePruner:
 
 def _halving(bank: Bank) -> BasePruner:
     return pruners.SuccessiveHalvingPruner(
-        min_resource=bank.every_tokens,
+        min_resource=bank.rungs.every_tokens,
         reduction_factor=3,
         min_early_stopping_rate=0,
         bootstrap_count=0,
@@ -81,7 +81,7 @@ def _halving(bank: Bank) -> BasePruner:
 
 def _hyperband(bank: Bank) -> BasePruner:
     return pruners.HyperbandPruner(
-        min_resource=bank.every_tokens,
+        min_resource=bank.rungs.every_tokens,
         max_resource=bank.tokens_per_trial,
         reduction_factor=3,
         bootstrap_count=0,
@@ -105,5 +105,5 @@ def _experimental(new: Callable[[], BasePruner]) -> BasePruner:
 def _threshold(bank: Bank) -> BasePruner:
     start = bank.runs[0].curve.points[0].val_loss
     return pruners.ThresholdPruner(
-        lower=None, upper=start, n_warmup_steps=bank.every_tokens, interval_steps=1
+        lower=None, upper=start, n_warmup_steps=bank.rungs.every_tokens, interval_steps=1
     )

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from sweeper.curves import Curve, Point
 from sweeper.errors import UsageError
 from sweeper.files import write_durably
-from sweeper.study import Hyperparameters, experiment_values
+from sweeper.study import Hyperparameters, Rungs, experiment_values
 from sweeper.training.course import Course
 
 FORMAT = 1
@@ -59,13 +59,13 @@ class Bank:
 
     Attributes:
         tokens_per_trial: Budget of each run.
-        every_tokens: Distance of the rungs.
+        rungs: Where every run was evaluated.
         source: Name of the study that recorded it, and the digest of its file.
         runs: In the order of their recording.
     """
 
     tokens_per_trial: int
-    every_tokens: int
+    rungs: Rungs
     source: tuple[str, str]
     runs: tuple[Run, ...]
 
@@ -128,7 +128,8 @@ def write_bank(bank: Bank, path: Path) -> None:
     about = {
         "format": FORMAT,
         "tokens_per_trial": bank.tokens_per_trial,
-        "every_tokens": bank.every_tokens,
+        "every_tokens": bank.rungs.every_tokens,
+        "first_tokens": bank.rungs.first_tokens,
         "source": list(bank.source),
         "recipes": [run.hyperparameters.model_dump(mode="json") for run in bank.runs],
     }
@@ -176,7 +177,8 @@ def read_bank(path: Path) -> Bank:
 
 
 def _bank_from(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Bank:
-    tokens, every_tokens = about["tokens_per_trial"], about["every_tokens"]
+    tokens = about["tokens_per_trial"]
+    rungs = Rungs(about["every_tokens"], about.get("first_tokens"))
     train_losses = iter(_unpacked(arrays["train_loss_T"]))
     val_losses = iter(arrays["val_loss_E"].tolist())
     is_evaluated = iter(arrays["is_evaluated_P"].tolist())
@@ -185,7 +187,7 @@ def _bank_from(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
         about["recipes"], arrays["num_steps_R"].tolist(), arrays["seconds_R"].tolist(), strict=True
     ):
         hyperparameters = Hyperparameters.model_validate(recipe)
-        course = Course.of(hyperparameters, tokens, every_tokens)
+        course = Course.of(hyperparameters, tokens, rungs)
         points = []
         for step in range(num_steps + 1):
             points.append(
@@ -200,7 +202,7 @@ def _bank_from(about: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> 
         runs.append(Run(hyperparameters, Curve(tuple(points))))
     if next(train_losses, None) is not None or next(val_losses, None) is not None:
         raise ValueError("more losses than steps")
-    return Bank(tokens, every_tokens, tuple(about["source"]), tuple(runs))
+    return Bank(tokens, rungs, tuple(about["source"]), tuple(runs))
 
 
 def _packed(losses: Iterable[float | None]) -> NDArray[np.uint16]:

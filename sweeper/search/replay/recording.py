@@ -32,7 +32,7 @@ def bank_of(results: StudyResults) -> Bank:
         raise UsageError(f"{spec.name} has no run that came to its end. Next: sweeper run")
     return Bank(
         spec.budget.tokens_per_trial,
-        spec.evaluate.every_tokens,
+        spec.evaluate.rungs,
         (spec.name, spec.digest),
         tuple(runs),
     )

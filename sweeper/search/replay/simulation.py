@@ -7,7 +7,7 @@ import math
 import tempfile
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 
@@ -132,7 +132,7 @@ def _study(spec: StudySpec, bank: Bank, arm: Arm, *, tokens: int, seed: int) -> 
         update={
             "seed": seed,
             "budget": spec.budget.model_copy(update=budget),
-            "evaluate": spec.evaluate.model_copy(update={"every_tokens": bank.every_tokens}),
+            "evaluate": spec.evaluate.model_copy(update=asdict(bank.rungs)),
             "prune": arm.prune,
             "hypotheses": (),  # no rule may end them, so they tell none from another
             "storage": "default",
@@ -208,9 +208,7 @@ class _Simulation:
         run = self._bank.find(claim.hyperparameters, self._seed)
         monitor = Monitor(
             hyperparameters=run.hyperparameters,
-            course=Course.of(
-                run.hyperparameters, self._bank.tokens_per_trial, self._bank.every_tokens
-            ),
+            course=Course.of(run.hyperparameters, self._bank.tokens_per_trial, self._bank.rungs),
             prune=spec.prune,
             peers=peers_of(self._store, claim),
             protected=claim.is_protected,
@@ -250,13 +248,14 @@ class _Simulation:
             self._end(trial, point, stop)
 
     def _axis(self, point: Point) -> int:
-        """Where a loss is reported: the tokens, or for Optuna's pruners the rung's own.
+        """Where a loss is reported: the tokens, or for Optuna's pruners those of the nearest rung.
 
         These compare what was reported at one and the same number, as in all their examples.
         """
         if self._pruner is None:
             return point.tokens
-        return round(point.tokens / self._bank.every_tokens) * self._bank.every_tokens
+        rungs = (0, *self._bank.rungs.within(self._bank.tokens_per_trial))
+        return min(rungs, key=lambda rung: abs(rung - point.tokens))
 
     def _end(self, trial: _Trial, last: Point, stop: Stop) -> None:
         losses = [p.val_loss for p in trial.run.curve.points if p.tokens <= last.tokens]

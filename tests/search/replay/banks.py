@@ -11,7 +11,7 @@ import numpy as np
 
 from sweeper.curves import Curve, Point
 from sweeper.search.replay.bank import Bank, Run
-from sweeper.study import Hyperparameters, StudySpec
+from sweeper.study import Hyperparameters, Rungs, StudySpec
 from sweeper.training.course import Course
 from tests.search.fakes import spec_at
 
@@ -58,12 +58,12 @@ def new_bank(spec: StudySpec) -> Bank:
             }
         )
         runs.append(Run(recipe, curve_of(recipe)))
-    return Bank(TOKENS, EVERY_TOKENS, ("formula", "0" * 64), tuple(runs))
+    return Bank(TOKENS, Rungs(EVERY_TOKENS), ("formula", "0" * 64), tuple(runs))
 
 
 def curve_of(recipe: Hyperparameters) -> Curve:
     """Falls towards a floor that is lowest at one rate, and jumps for good at the highest."""
-    course = Course.of(recipe, TOKENS, EVERY_TOKENS)
+    course = Course.of(recipe, TOKENS, Rungs(EVERY_TOKENS))
     noise = np.random.default_rng([recipe.seed or 0, course.total_steps]).normal(0, 0.005, 10_000)
     off = abs(math.log10(recipe.learning_rate / BEST_RATE))
     floor = 3.0 + 0.5 * off + 0.02 * recipe.effective_batch

@@ -21,7 +21,7 @@ from sweeper.search.replay.recording import bank_of
 from sweeper.search.results import load_results
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.study import StudySpec, load_study, spec_to_plain
+from sweeper.study import Rungs, StudySpec, load_study, spec_to_plain
 from tests.search.fakes import claimed, result, run_faked, spec_at
 from tests.search.replay.banks import RATES, SEEDS, new_bank, new_spec
 
@@ -147,7 +147,7 @@ def test_bank_is_made_of_the_whole_runs_of_a_study(tmp_path: Path) -> None:
     bank = read_bank(out)
     assert [run.hyperparameters.rank for run in bank.runs] == [2, 4]
     assert [run.final_val_loss for run in bank.runs] == [5.0, 4.5]
-    assert (bank.tokens_per_trial, bank.every_tokens) == (4_000, 1_000)
+    assert (bank.tokens_per_trial, bank.rungs) == (4_000, Rungs(1_000))
     assert bank.source == ("small", load_study(study.path, []).digest)
 
 
