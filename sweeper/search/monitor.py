@@ -104,8 +104,10 @@ class Monitor:
         return f"{spike.evidence}; not recovered by step {point.step}"
 
     def _judge_rung(self, point: Point) -> Stop | None:
-        if point.val_loss is None or self._warming_up(point.step):
+        if point.val_loss is None:
             return None
+        if self._warming_up(point.step):
+            return self._judge_peers() if self.prune.peers == "lag" else None
         return self._judge_plateau(point.val_loss, point) or self._judge_peers()
 
     def _judge_plateau(self, val_loss: float, point: Point) -> Stop | None:
@@ -141,7 +143,7 @@ class Monitor:
         return PEER_RULES[self.prune.peers](passages, self.peers)
 
     def _passages(self) -> list[Passage]:
-        """Its rungs so far, but for those in warmup; none without the base's own loss."""
+        """Its rungs so far; none without the base's own loss."""
         start_loss = self._points[0].val_loss
         if start_loss is None:
             return []
@@ -152,12 +154,10 @@ class Monitor:
                 rung=point.tokens // self.course.rungs.every_tokens,
                 val_loss=point.val_loss,
                 start_loss=start_loss,
-                decay_left=self._decay_left(point.step),
+                warmup=self.hyperparameters.warmup if self._warming_up(point.step) else None,
             )
             for point in self._points
-            if point.val_loss is not None
-            and self.course.rungs.passed(point.tokens)
-            and not self._warming_up(point.step)
+            if point.val_loss is not None and self.course.rungs.passed(point.tokens)
         ]
 
     @property

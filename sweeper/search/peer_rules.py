@@ -1,7 +1,8 @@
 """Whether a trial is worth its tokens, as the study's other trials see it.
 
 Both rules look at validation losses at equal tokens, running trials included. Halving knows only
-who came to a rung before; lag looks back once, so that its answer hangs less on that order.
+who came to a rung before; lag knows the whole way of those that lead, so that the order in which
+trials arrive does not matter to it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sweeper.curves import Stop, StopReason
+from sweeper.search.pace import Pace
+
+Warmup = int | float
 
 ASHA_REDUCTION = 3
-# What a trial may still make up of the leader's gain, for every stretch as long as the one behind.
-CATCH_UP = 0.05
-# Losses nearer than this share of each other are told apart by their noise.
-LOSS_NOISE = 0.005
+# How much faster than so far a trial may still go the leaders' way.
+CATCH_UP = 1.5
+# Ends nearer than this share of each other are told apart by their noise.
+END_NOISE = 0.005
+# Of losses on the same tokens on the way, where most of the noise is common to all trials.
+WAY_NOISE = 0.001
 
 
 @dataclass(frozen=True)
@@ -26,13 +32,14 @@ class Peers:
         best_val_loss: Lowest validation loss that any other trial has reached.
         at_rung: Validation losses of the others at the rung nearest below so
             many tokens.
-        pace_at: Lowest of these among the best of the completed trials and those that are still
-            running: what has failed or was ended sets no pace.
+        leaders: Tokens and validation losses of the best of the completed trials and of those that
+            are still running, in any order: what has failed or was ended leads nobody. With a
+            warmup given, only of trials that warm up likewise.
     """
 
     best_val_loss: Callable[[], float | None]
     at_rung: Callable[[int], Sequence[float]]
-    pace_at: Callable[[int], float | None]
+    leaders: Callable[[Warmup | None], Sequence[tuple[int, float]]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,7 @@ class Passage:
         rung: Number of the rung, from 1.
         val_loss: There, in nats.
         start_loss: The base's own, in nats.
-        decay_left: What the rate has still to lose, as a share of its peak.
+        warmup: Of its recipe while its rate is warming up; None after that.
     """
 
     tokens: int
@@ -53,44 +60,44 @@ class Passage:
     rung: int
     val_loss: float
     start_loss: float
-    decay_left: float
+    warmup: Warmup | None = None
 
 
 def judge_by_lag(passages: Sequence[Passage], peers: Peers) -> Stop | None:
-    """A trial is ended at any rung where it lies too far behind the pace of the others.
+    """A trial is ended at any rung where it has fallen too far behind the pace of the leaders.
 
-    The pace is that of the best completed trial, and of any that runs and is better. Behind it, a
-    trial may lie by the noise of the loss and by what it can still make up: `CATCH_UP` of what the
-    leader has gained since the start, times the tokens that are left over those that are spent,
-    and up to twice that for a rate that has still to fall, since such runs improve late. Whoever
-    leads is never ended. Who came to a rung before the leader did is judged there once more at the
-    next, so that the order of arrival saves it for one rung at most.
+    Recipes of one study differ mostly in how soon they come to a loss, not in the way there. So a
+    trial that took r times the tokens of the leaders to come to its lowest loss is taken to go on
+    along their curve r times as slowly, or, to be fair to late improvement, `CATCH_UP` times faster
+    than that; where even so its end lies further above what the leaders have reached than the
+    noise, it is ended. Leaders that still run are known up to where they are, and nobody has to
+    do better than that. Whoever leads is never ended.
 
-    This is a race in the sense of Maron & Moore (1994, "Hoeffding races"), with a margin that
-    shrinks by tokens; its constants were chosen on recorded curves.
+    Freeze-thaw methods (Swersky et al. 2014, arXiv:1406.3896) fit such curves by a model; this
+    takes the form of the curve from the leaders. Its margins were chosen on recorded runs.
 
     Args:
         passages: The trial at its rungs so far, the newest last.
         peers: The others.
     """
-    return _lag_at(passages[-1], peers) or (
-        _lag_at(passages[-2], peers) if len(passages) > 1 else None
-    )
-
-
-def _lag_at(at: Passage, peers: Peers) -> Stop | None:
-    pace = peers.pace_at(at.tokens)
+    at = passages[-1]
+    pace = Pace.of(at.start_loss, peers.leaders(at.warmup))
     if pace is None:
         return None
-    to_come = (at.total_tokens - at.tokens) / at.tokens
-    made_up = CATCH_UP * to_come * max(at.start_loss - pace, 0.0) * (1 + at.decay_left)
-    lag = at.val_loss - pace
-    if lag <= LOSS_NOISE * pace + made_up:
+    lowest = min(at.start_loss, *(passage.val_loss for passage in passages))
+    gain = at.start_loss - lowest + WAY_NOISE * lowest
+    if gain >= pace.gain or (place := pace.tokens_to(gain)) >= at.tokens:
+        return None
+    to_come = (at.total_tokens - at.tokens) * place / at.tokens
+    end_gain = pace.gain_at(place + CATCH_UP * to_come)
+    leading = at.start_loss - pace.gain
+    if pace.gain - end_gain <= END_NOISE * leading:
         return None
     return Stop(
         StopReason.PEERS,
-        f"val loss {at.val_loss:.4f} at {at.tokens:,} tokens, {lag:.2f} nats behind the pace of "
-        f"{pace:.4f} that leads there, of which it could make up {made_up:.2f}",
+        f"val loss {lowest:.4f} after {at.tokens:,} tokens, where the leaders came within "
+        f"{place:,.0f}; {CATCH_UP:g} times faster from here it would end at "
+        f"{at.start_loss - end_gain:.4f}, above the {leading:.4f} that they have reached",
     )
 
 
@@ -127,6 +134,6 @@ PEER_RULES: dict[str, Callable[[Sequence[Passage], Peers], Stop | None]] = {
 
 
 def _is_power(number: int, base: int) -> bool:
-    while number % base == 0:
+    while number and number % base == 0:
         number //= base
     return number == 1

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from optuna.trial import FrozenTrial, TrialState
 
+from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
-from sweeper.search.peer_rules import Peers
+from sweeper.search.peer_rules import Peers, Warmup
 from sweeper.search.store import StudyStore
 from sweeper.study import Rungs
 
@@ -25,12 +26,12 @@ def peers_of(store: StudyStore, claim: Claim) -> Peers:
     def at_rung(tokens: int) -> list[float]:
         return _reached(others(), tokens, rungs)
 
-    def pace_at(tokens: int) -> float | None:
-        leaders = _leaders(others())
-        return min(_reached(leaders, tokens, rungs), default=None)
+    def leaders(warmup: Warmup | None) -> list[tuple[int, float]]:
+        curves = (t.intermediate_values for t in _leaders(others()) if _warms_up(t, warmup))
+        return [point for curve in curves for point in curve.items()]
 
     rungs = store.spec.evaluate.rungs
-    return Peers(best, at_rung, pace_at)
+    return Peers(best, at_rung, leaders)
 
 
 def _leaders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
@@ -39,6 +40,11 @@ def _leaders(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     best = min(completed, key=lambda trial: (trial.value, trial.number), default=None)
     running = [trial for trial in trials if trial.state is TrialState.RUNNING]
     return running if best is None else [best, *running]
+
+
+def _warms_up(trial: FrozenTrial, warmup: Warmup | None) -> bool:
+    recipe = trial.user_attrs.get(attrs.HYPERPARAMETERS) or {}
+    return warmup is None or recipe.get("warmup") == warmup
 
 
 def _reached(trials: Iterable[FrozenTrial], tokens: int, rungs: Rungs) -> list[float]:

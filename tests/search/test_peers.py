@@ -31,59 +31,65 @@ def trial(store: StudyStore, *losses: float) -> Claim:
     return claim
 
 
-def test_best_completed_and_all_running_trials_set_the_pace(store: StudyStore) -> None:
+def test_best_completed_and_all_running_trials_lead(store: StudyStore) -> None:
     best = trial(store, 6.0, 5.5, 5.0, 4.5, 4.0)
-    quick_then_poor = trial(store, 6.0, 4.1, 4.1, 4.1, 4.1)
+    quick_then_poor = trial(store, 6.0, 4.1)
     diverging = trial(store, 6.0, 4.2, 9.0)
-    me = trial(store, 6.0)
+    me = trial(store, 6.0, 3.0)
     peers = peers_of(store, me)
-    assert peers.pace_at(RUNG) == 4.1, "they run"
+    of_best = [(rung * RUNG, loss) for rung, loss in enumerate((6.0, 5.5, 5.0, 4.5, 4.0))]
+    of_quick = [(0, 6.0), (RUNG, 4.1)]
+    of_diverging = [(0, 6.0), (RUNG, 4.2), (2 * RUNG, 9.0)]
+    assert sorted(peers.leaders(None)) == sorted(of_best + of_quick + of_diverging), "they run"
     store.finish(best, result(val_loss=4.0))
     store.finish(quick_then_poor, result(val_loss=4.1))
     store.finish(diverging, result(StopReason.SPIKE, 9.0))
-    assert [peers.pace_at(n * RUNG) for n in (1, 2, 3)] == [5.5, 5.0, 4.5]
+    assert sorted(peers.leaders(None)) == of_best
     assert peers.at_rung(RUNG) == [5.5, 4.1, 4.2]
     assert peers.best_val_loss() == 4.0
 
 
-def test_pace_is_that_of_whoever_came_so_far(store: StudyStore) -> None:
-    trial(store, 6.0, 5.0)
-    me = trial(store, 6.0, 5.5, 5.4)
-    peers = peers_of(store, me)
-    assert peers.pace_at(RUNG + 200) == 5.0
-    assert peers.pace_at(2 * RUNG) is None
+def test_leaders_of_another_warmup_are_left_out_where_that_matters(store: StudyStore) -> None:
+    other = trial(store, 6.0, 5.0)
+    peers = peers_of(store, trial(store, 6.0))
+    assert len(peers.leaders(other.hyperparameters.warmup)) == 2
+    assert peers.leaders(0.37) == []
 
 
-def test_early_rungs_have_a_pace_of_their_own(tmp_path: Path) -> None:
+def test_early_rungs_have_losses_of_their_own(tmp_path: Path) -> None:
     spec = spec_at(tmp_path, evaluate={"first_tokens": RUNG // 4})
     store = StudyStore(spec, create=True)
     other, me = claimed(store), claimed(store)
     for tokens, loss in ((0, 6.0), (260, 5.8), (700, 5.5), (1_010, 5.0)):
         store.report(other, tokens, loss)
     peers = peers_of(store, me)
-    assert [peers.pace_at(tokens) for tokens in (250, 500, 1_000)] == [5.8, 5.5, 5.0]
-    assert peers.pace_at(249) == 6.0, "before the first rung there is the start alone"
+    assert [peers.at_rung(tokens) for tokens in (250, 500, 1_000)] == [[5.8], [5.5], [5.0]]
+
+
+LEVELS = [
+    (4.9, 4.5, 4.2, 4.0),
+    (4.92, 4.52, 4.21, 4.01),
+    (5.9, 5.8, 5.7, 5.6),
+    (5.8, 5.7, 5.6, 5.5),
+]
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
-def test_in_lock_step_the_leader_stays_and_laggards_go_whatever_the_order(
+def test_in_lock_step_the_leaders_stay_and_laggards_go_whatever_the_order(
     store: StudyStore, order: tuple[int, ...]
 ) -> None:
-    """Four trials come to each rung in one order; who came too early is judged at
-    the next."""
     claims = [trial(store, 6.0) for _ in range(4)]
-    levels = [(5.0, 4.6, 4.3), (5.1, 4.65, 4.31), (5.9, 5.8, 5.7), (5.8, 5.7, 5.6)]
     alive = set(range(4))
-    for rung in range(3):
+    for rung in range(1, 4):
         for number in order:
             if number in alive:
-                store.report(claims[number], (rung + 1) * RUNG, levels[number][rung])
+                levels = LEVELS[number]
+                store.report(claims[number], rung * RUNG, levels[rung - 1])
                 passages = [
-                    Passage((n + 1) * RUNG, 4 * RUNG, n + 1, levels[number][n], 6.0, decay_left=0)
-                    for n in range(rung + 1)
+                    Passage(n * RUNG, 4 * RUNG, n, levels[n - 1], 6.0) for n in range(1, rung + 1)
                 ]
                 stop = judge_by_lag(passages, peers_of(store, claims[number]))
                 if stop is not None:
-                    store.finish(claims[number], result(stop.reason, levels[number][rung]))
+                    store.finish(claims[number], result(stop.reason, levels[rung - 1]))
                     alive.discard(number)
     assert alive == {0, 1}
