@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sweeper.reports import words
 from sweeper.search.results import StudyResults
 from sweeper.search.verdicts import Comparison, Verdict, Verification
+from sweeper.search.verification import Plan
 from sweeper.study import StudySpec
 
 _UNIT = {"val_loss": "seed", "speed": "turn"}  # of replication
@@ -84,6 +85,7 @@ def verdict_sentences(results: StudyResults) -> str:
         _noise(verification),
         _judged_on(results.spec),
         _rule(verification),
+        _tries(verification.plan),
         _speed_rule(verification),
         f"These seeds cost {words.count(verification.tokens)} tokens.",
         _left(results),
@@ -143,6 +145,19 @@ def _rule(verification: Verification) -> str:
         f"(Bonferroni) and all comparisons (Holm); a difference is called one up to "
         f"{plan.alpha:g}. It assumes that seeds are independent draws, and speaks of this "
         "corpus, this split and this budget alone."
+    )
+
+
+def _tries(plan: Plan) -> str:
+    """Who asks until the answer pleases has more chances to be wrong than one plan has."""
+    if not plan.num_before:
+        return ""
+    number = plan.num_before + 1
+    before = "one before was" if plan.num_before == 1 else f"{plan.num_before} before were"
+    return (
+        f"This is plan number {number} of the study; {before} begun and given up. None of its "
+        f"seeds was in an earlier plan, but a wrong verdict in one of the {number} has a "
+        f"chance of up to {min(number * plan.alpha, 1.0):.0%}."
     )
 
 

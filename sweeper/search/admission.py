@@ -63,6 +63,10 @@ class Admission:
         """Number of a completed trial that was the same experiment."""
         return self._experiments.lender(recipe)
 
+    def possible_lenders(self, recipe: Hyperparameters) -> Sequence[int]:
+        """Numbers of the trials of the same experiment, while none of them has completed."""
+        return () if self.lender(recipe) is not None else self._experiments.equals(recipe)
+
     def refusal(self, recipe: Hyperparameters) -> Stop | None:
         """Why a trial would run out of memory as an earlier one did, if it would."""
         return self._memory.refusal(recipe)

@@ -27,3 +27,4 @@ VIOLATION = "violation"
 # Of a study
 IDENTITY = "study_file"
 SECONDS_SPENT = "seconds_spent"
+PLANNED_SEEDS = "planned_seeds"

@@ -11,6 +11,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.errors import StorageError, UsageError
+from sweeper.search import attributes as attrs
 from sweeper.search.storage import has_begun, open_storage, storage_url
 from sweeper.study import StudySpec, identity_differences, load_study, spec_to_plain
 
@@ -25,8 +26,30 @@ def earlier_trials(spec: StudySpec) -> list[FrozenTrial]:
         StorageError: The earlier study has not been run.
         UsageError: Its losses would not be comparable, or its space is another.
     """
-    if spec.search.warm_start is None:
+    study = _earlier_study(spec)
+    if study is None:
         return []
+    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return [_numbered(trial, place - len(ended)) for place, trial in enumerate(ended)]
+
+
+def earlier_seeds(spec: StudySpec) -> set[int]:
+    """Seeds of that study's trials and of its plans, by whose losses this one was led.
+
+    Raises:
+        StorageError, UsageError: As `earlier_trials`.
+    """
+    study = _earlier_study(spec)
+    if study is None:
+        return set()
+    recipes = (t.user_attrs.get(attrs.HYPERPARAMETERS, {}) for t in study.get_trials(False))
+    trained = {recipe["seed"] for recipe in recipes if "seed" in recipe}
+    return trained.union(*study.user_attrs.get(attrs.PLANNED_SEEDS, []))
+
+
+def _earlier_study(spec: StudySpec) -> optuna.Study | None:
+    if spec.search.warm_start is None:
+        return None
     earlier = load_study(spec.folder / spec.search.warm_start, [])
     _check_comparable(spec, earlier)
     if not has_begun(earlier):
@@ -34,11 +57,9 @@ def earlier_trials(spec: StudySpec) -> list[FrozenTrial]:
             f"search.warm_start: {earlier.name} has not been run yet. Next: sweeper run "
             f"{spec.search.warm_start}"
         )
-    study = optuna.load_study(
+    return optuna.load_study(
         study_name=earlier.folder_name, storage=open_storage(storage_url(earlier))
     )
-    ended = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    return [_numbered(trial, place - len(ended)) for place, trial in enumerate(ended)]
 
 
 def _numbered(trial: FrozenTrial, number: int) -> FrozenTrial:

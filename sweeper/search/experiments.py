@@ -36,6 +36,7 @@ class Experiments:
         self._unsettled: list[int] = []
         self._places: dict[int, _Place] = {}
         self._tried: dict[str, dict[int, tuple[float, ...]]] = {}
+        self._equals: dict[_Place, list[int]] = {}
         self._lenders: dict[_Place, int] = {}
 
     def update(self, trials: Sequence[FrozenTrial]) -> None:
@@ -55,6 +56,7 @@ class Experiments:
             place = self._place(Hyperparameters.model_validate(plain))
             self._places[trial.number] = place
             self._tried.setdefault(place[0], {})[trial.number] = place[1]
+            self._equals.setdefault(place, []).append(trial.number)
         has_files = plain is not None and trial.user_attrs.get(attrs.SAME_AS) is None
         if trial.state is TrialState.COMPLETE and has_files:
             self._lenders.setdefault(self._places[trial.number], trial.number)
@@ -82,8 +84,11 @@ class Experiments:
 
     def has_tried(self, recipe: Hyperparameters) -> bool:
         """Whether any trial, ended or running, is this very experiment."""
-        kind, at = self._place(recipe)
-        return at in self._tried.get(kind, {}).values()
+        return self._place(recipe) in self._equals
+
+    def equals(self, recipe: Hyperparameters) -> Sequence[int]:
+        """Numbers of all trials, ended or running, that are this very experiment."""
+        return self._equals.get(self._place(recipe), ())
 
     def _place(self, recipe: Hyperparameters) -> _Place:
         """What is told apart exactly, and the rest in units of what can be told apart."""

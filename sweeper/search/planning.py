@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from itertools import count, islice
 
 from sweeper.errors import StudyChangedError
+from sweeper.search import attributes as attrs
+from sweeper.search.earlier import earlier_seeds
 from sweeper.search.results import StudyResults, TrialResult
 from sweeper.search.space import as_plain
+from sweeper.search.store import StudyStore
 from sweeper.search.variants import Variant, experiment_but_for_seed, variants_between
 from sweeper.search.verification import BASELINE, FOLDER, Arm, Plan, keep_plan, read_plan
 from sweeper.study import Hyperparameters, StudySpec, VerifySpec
@@ -16,11 +19,15 @@ from sweeper.study import Hyperparameters, StudySpec, VerifySpec
 SPEED_TURNS = 15
 
 
-def begin_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
+def begin_plan(store: StudyStore, results: StudyResults, wanted: VerifySpec) -> Plan:
     """The study's plan, as it was made before or made now.
 
+    The study keeps the seeds of every plan that it has had, and a new plan gets others: what is
+    asked again of seeds whose losses may have been seen is not asked at all.
+
     Args:
-        results: Of a study whose search is over and whose baseline has completed.
+        store: Of a study whose search is over and whose baseline has completed.
+        results: What it has found.
         wanted: What its study file asks for.
 
     Raises:
@@ -29,17 +36,27 @@ def begin_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
     spec = results.spec
     kept = read_plan(spec)
     if kept is None:
-        plan = _new_plan(results, wanted)
+        before = _seeds_of_plans(store)
+        plan = _new_plan(results, wanted, before, earlier_seeds(spec))
+        # First the seeds: those of a plan that is begun must never be free again.
+        store.study.set_user_attr(attrs.PLANNED_SEEDS, [*before, [*plan.seeds]])
         keep_plan(spec, plan)
         return plan
     if changes := _changes(kept, wanted):
         raise StudyChangedError(
             f"{spec.path.name}: verify has changed ({', '.join(changes)}). A plan "
             "that is changed once losses are known does not hold its error rate. Change it back. "
-            f"Without the folder {spec.output_folder.name}/{FOLDER} it begins again, but on the "
-            "same seeds: only a study of another seed has others"
+            f"Without the folder {spec.output_folder.name}/{FOLDER} it begins again on other "
+            "seeds, and the report says that it is another try"
         )
+    if not _seeds_of_plans(store):  # it was begun under a version that did not keep them
+        store.study.set_user_attr(attrs.PLANNED_SEEDS, [[*kept.seeds]])
     return kept
+
+
+def _seeds_of_plans(store: StudyStore) -> list[list[int]]:
+    """Of each plan that was begun, the oldest first."""
+    return list(store.study.user_attrs.get(attrs.PLANNED_SEEDS, []))
 
 
 def _changes(kept: Plan, wanted: VerifySpec) -> list[str]:
@@ -52,8 +69,15 @@ def _changes(kept: Plan, wanted: VerifySpec) -> list[str]:
     return [f"{name} {old} -> {new}" for name, old, new in pairs if old != new]
 
 
-def _new_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
-    used = {trial.hyperparameters.get("seed") for trial in results.trials}
+def _new_plan(
+    results: StudyResults,
+    wanted: VerifySpec,
+    before: Sequence[Sequence[int]],
+    earlier: Collection[int],
+) -> Plan:
+    """A plan on seeds that neither a trial, nor a plan before it, nor an earlier study had."""
+    trained = {trial.hyperparameters.get("seed") for trial in results.trials}
+    used = trained.union(earlier, *before)
     free = (seed for seed in count(results.spec.seed + 1) if seed not in used)
     arms = _with_best(results, _hypotheses(results), wanted.top)
     seeds = tuple(islice(free, wanted.pairs[-1]))
@@ -66,6 +90,7 @@ def _new_plan(results: StudyResults, wanted: VerifySpec) -> Plan:
         top=wanted.top,
         ablate=wanted.ablate,
         ablation=_variants(results.spec, arms) if wanted.ablate else (),
+        num_before=len(before),
     )
 
 

@@ -50,7 +50,7 @@ class Snapshot:
     Attributes:
         num_trials: Budget of trials.
         ended: Trials ended, by stop reason.
-        running: Trials being trained.
+        running: Trials in somebody's hand.
         tokens: Tokens seen by all trials.
         best_number: Completed trial of lowest loss, the baseline included.
         best_val_loss: Its validation loss, in nats.
@@ -86,7 +86,7 @@ def take_snapshot(store: StudyStore) -> Snapshot:
     return Snapshot(
         num_trials=min(store.spec.budget.trials, most_trials(store.spec)),
         ended=Counter(stop_reason_of(trial) for trial in ended),
-        running=running,
+        running=tuple(t for t in running if trials[t.number].user_attrs.get(attrs.LEASE)),
         tokens=sum(trial.user_attrs.get(attrs.TOKENS, 0) for trial in ended)
         + sum(trial.point.tokens for trial in running if trial.point),
         best_number=None if best is None else best.number,

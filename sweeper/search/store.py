@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import optuna
@@ -33,6 +33,7 @@ from sweeper.search.storage import (
     storage_url,
     trial_folder,
 )
+from sweeper.search.turns import has_to_wait, left_behind
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.lost import Lost, read_lost
 
@@ -104,23 +105,23 @@ class StudyStore:
         """Take a trial to work on: one that was left behind, or else a new one.
 
         Returns:
-            None where the budget is spent and nothing was left behind.
+            None where the budget is spent, and what was left behind waits for an equal trial
+            that another holds.
         """
         now = time.time()
         with study_lock(self.spec.output_folder):
             return self._reclaim(owner, now) or self._ask(owner, now)
 
     def _reclaim(self, owner: str, now: float) -> Claim | None:
-        for trial in self.trials():
-            if trial.state is not TrialState.RUNNING or not _is_free(trial, now):
-                continue
+        for trial in self._left_behind(now):
             was_left_alive = trial.user_attrs.get(attrs.LEASE) is None
             crashes = trial.user_attrs.get(attrs.CRASHES, 0) + (not was_left_alive)
             if crashes > MAX_CRASHES:
                 self._give_up(trial.number, crashes)
                 continue
             self._set(self._id(trial.number), {attrs.CRASHES: crashes})
-            return self._take(trial.number, owner, now)
+            if claim := self._take_or_put_back(trial.number, owner, now):
+                return claim
         return None
 
     def _give_up(self, number: int, crashes: int) -> None:
@@ -128,17 +129,27 @@ class StudyStore:
         self._tell(number, failure(Stop(StopReason.ERROR, text), newest_point(self.spec, number)))
 
     def _ask(self, owner: str, now: float) -> Claim | None:
-        if not self.may_ask():
+        while self.may_ask():
+            if claim := self._take_or_put_back(self._study.ask().number, owner, now):
+                return claim
+        return None
+
+    def _take_or_put_back(self, number: int, owner: str, now: float) -> Claim | None:
+        claim = self._take(number, owner, now)
+        lenders = self._admission.possible_lenders(claim.hyperparameters)
+        if lenders and has_to_wait(number, lenders, self.trials(), now):
+            self._set(claim.trial_id, {attrs.LEASE: None})
             return None
-        return self._take(self._study.ask().number, owner, now)
+        return claim
+
+    def _left_behind(self, now: float) -> Iterator[FrozenTrial]:
+        trials = self.trials()
+        self._admission.learn(trials)
+        return left_behind(trials, self._admission.possible_lenders, now)
 
     def may_claim(self) -> bool:
         """Whether there is anything for a worker to do now."""
-        left_behind = any(
-            trial.state is TrialState.RUNNING and _is_free(trial, time.time())
-            for trial in self.trials()
-        )
-        return left_behind or self.may_ask()
+        return any(self._left_behind(time.time())) or self.may_ask()
 
     def may_ask(self) -> bool:
         """Whether the budget allows another trial to begin."""
@@ -303,8 +314,3 @@ class StudyStore:
 
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
-
-
-def _is_free(trial: FrozenTrial, now: float) -> bool:
-    lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
-    return lease is None or lease.is_free(now)

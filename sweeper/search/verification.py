@@ -62,12 +62,14 @@ class Plan:
     Attributes:
         pairs: Seeds at each look.
         alpha: Chance of any wrong verdict.
-        seeds: As many as the last look needs; no trial of the search had any of them.
+        seeds: As many as the last look needs; no trial of the search had any of them, nor had
+            a plan before this one.
         arms: What is compared with the baseline.
         turns: How often the speed of each is measured, where an arm is about speed.
         top: How many of the best recipes were asked for.
         ablate: Whether an ablation was asked for.
         ablation: The recipes between baseline and best; each has the seeds of the first look.
+        num_before: Plans of this study that were begun before it and given up.
     """
 
     pairs: tuple[int, ...]
@@ -78,6 +80,7 @@ class Plan:
     top: int = 1
     ablate: bool = False
     ablation: tuple[Variant, ...] = ()
+    num_before: int = 0
 
     @property
     def ablation_keys(self) -> list[str]:

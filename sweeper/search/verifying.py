@@ -43,10 +43,11 @@ def verify_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome
     """
     if spec.verify is None:
         return None
-    results = load_results(StudyStore(spec, create=False))
+    store = StudyStore(spec, create=False)
+    results = load_results(store)
     if results.baseline is None or not results.baseline.completed:
         return None
-    plan = begin_plan(results, spec.verify)
+    plan = begin_plan(store, results, spec.verify)
     if any(arm.metric == "speed" for arm in plan.arms) and not read_speeds(spec).of:
         tell("measuring speeds in turns", 0, 1)
         measure_speeds(spec, plan, known_crew(spec).setup)

@@ -33,6 +33,7 @@ from sweeper.search.trainers import new_trainer
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
+from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
 from sweeper.training.setup import Setup
 from sweeper.training.trainer import Assignment, Job
@@ -214,15 +215,22 @@ class _Worker:
         self._end(claim, result)
 
     def _lend(self, claim: Claim, number: int, values: dict[str, object]) -> None:
-        """Give a trial the result of an earlier one that was the same experiment."""
+        """Give a trial the result of another one that was the same experiment."""
         stop = Stop(StopReason.COMPLETED, f"the same experiment as trial {number}; not paid twice")
         val_loss = values[attrs.VAL_LOSS]
         assert isinstance(val_loss, float), "completed trials have a validation loss"
+        self._keep_begun(claim)
         curve = read_curve(trial_folder(self._spec, number) / "curve.jsonl")
         for point in curve.evaluations():
             self._report(claim, point)
         self._store.annotate(claim, {attrs.MANIFEST: values.get(attrs.MANIFEST)})
         self._end(claim, Result(stop, val_loss, 0, 0.0, same_as=number))
+
+    def _keep_begun(self, claim: Claim) -> None:
+        """What the trial was trained on before, if it was: nobody will go on from there."""
+        own = trial_folder(self._spec, claim.number) / "curve.jsonl"
+        if own.is_file():
+            keep_lost(own.parent, read_curve(own).points, 0)
 
     def _fail(self, claim: Claim, error: Exception) -> None:
         folder = trial_folder(self._spec, claim.number)

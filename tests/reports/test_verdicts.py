@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sweeper.reports.report import write_report
 from sweeper.reports.terminal import status, summary
+from sweeper.reports.verdicts import verdict_sentences
 from sweeper.reports.winner import winner_rows, winner_sentences
 from sweeper.search.results import load_results
 from sweeper.search.store import StudyStore
@@ -139,3 +140,12 @@ def test_study_without_other_seeds_says_so_as_before(tmp_path: Path) -> None:
     text = paths.markdown.read_text("utf-8")
     assert "## Verdicts" not in text
     assert "one seed, no verdict" in text
+
+
+def test_report_counts_the_plans_that_were_begun_before(tmp_path: Path) -> None:
+    spec = other_seeds.searched(tmp_path)
+    other_seeds.planned(spec)
+    other_seeds.begun_again(spec)
+    text = verdict_sentences(load_results(StudyStore(spec, create=False)))
+    assert "This is plan number 2 of the study; one before was begun and given up" in text
+    assert "chance of up to 10%" in text

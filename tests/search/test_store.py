@@ -18,6 +18,7 @@ from sweeper.curves import StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.outcomes import violation
+from sweeper.search.progress import take_snapshot
 from sweeper.search.storage import storage_url
 from sweeper.search.store import MAX_CRASHES, StudyStore
 from sweeper.study import StudySpec
@@ -400,49 +401,106 @@ def test_worse_endings_violate_more() -> None:
 # ---------------------------------------------------------------------- the same experiment
 
 
-def twins(tmp_path: Path) -> StudyStore:
-    return open_at(
-        tmp_path,
-        hypotheses=[
-            {"name": "8 x 4", "change": {"batch_size": 8, "accumulation": 4}},
-            {"name": "32 x 1", "change": {"batch_size": 32, "accumulation": 1}},
-            {"name": "16 x 2", "change": {"batch_size": 16, "accumulation": 2}},
-            {"name": "noisy", "change": {"accumulation": 4, "dropout": 0.1}},
-        ],
-    )
+TWINS = [
+    {"name": "8 x 4", "change": {"batch_size": 8, "accumulation": 4}},
+    {"name": "32 x 1", "change": {"batch_size": 32, "accumulation": 1}},
+    {"name": "16 x 2", "change": {"batch_size": 16, "accumulation": 2}},
+    {"name": "noisy", "change": {"accumulation": 4, "dropout": 0.1}},
+]
+
+
+def twins(folder: Path, num: int = 4) -> StudyStore:
+    """A study of the baseline and some of these alone."""
+    return open_at(folder, hypotheses=TWINS[:num], budget={"trials": 1 + num})
 
 
 def test_the_same_effective_batch_is_the_same_experiment(tmp_path: Path) -> None:
     store = twins(tmp_path)
-    claims = [claimed(store) for _ in range(5)]
-    store.finish(claims[0], result())
-    assert [store.same_experiment(claim) for claim in claims[1:]] == [None] * 4
-    store.finish(claims[1], result())
+    store.finish(claimed(store), result())
+    first = claimed(store)
+    assert store.same_experiment(first) is None
+    store.finish(first, result())
 
-    lenders = [store.same_experiment(claim) for claim in claims[2:]]
+    lenders = [store.same_experiment(claimed(store)) for _ in range(3)]
 
     assert [None if trial is None else trial.number for trial in lenders] == [1, 1, None]
 
 
+def test_an_equal_trial_waits_while_one_is_in_hand(tmp_path: Path) -> None:
+    """Of 1, 2 and 3, one experiment, one is trained; 4 is another and goes ahead."""
+    store, other = twins(tmp_path), twins(tmp_path)
+    held = [claimed(store, "one"), claimed(other, "other"), claimed(store, "one")]
+    assert [claim.number for claim in held] == [0, 1, 4]
+    assert store.claim("one") is None
+    assert not store.may_claim()
+    assert [trial.number for trial in take_snapshot(store).running] == [0, 1, 4]
+
+    other.finish(held[1], result())
+
+    for number in (2, 3):
+        claim = claimed(store, "one")
+        lender = store.same_experiment(claim)
+        assert claim.number == number
+        assert lender is not None
+        assert lender.number == 1
+        store.finish(claim, result(tokens=0, same_as=1))
+
+
+@pytest.mark.parametrize("fate", ["fails", "dies", "leaves"])
+def test_an_equal_trial_is_trained_where_the_first_gave_no_result(
+    tmp_path: Path, fate: str
+) -> None:
+    store = twins(tmp_path, 2)
+    store.finish(claimed(store), result())
+    first = claimed(store, "one")
+    assert store.claim("other") is None
+
+    match fate:
+        case "fails":
+            store.finish(first, result(StopReason.ERROR, None))
+        case "dies":
+            overwrite_lease(store, first.number, expires_at=0.0)
+        case "leaves":
+            store.release(first)
+
+    second = claimed(store, "other")
+    assert store.same_experiment(second) is None
+    assert store.claim("one") is None, "that it was left, or that it waits: one is in hand"
+    if fate == "fails":
+        assert second.number == 2
+    else:
+        assert second.number == first.number, "it goes on from where it was"
+    store.finish(second, result(StopReason.SPIKE))
+    if fate != "fails":
+        assert store.same_experiment(claimed(store, "other")) is None
+    assert store.claim("one") is None
+
+
+def test_waiting_is_no_crash(tmp_path: Path) -> None:
+    store = twins(tmp_path, 2)
+    first = [claimed(store) for _ in range(2)][1]
+    for _ in range(5):
+        assert store.claim("other") is None
+    store.finish(first, result(StopReason.ERROR, None))
+    second = claimed(store, "other")
+    assert store.trials()[second.number].user_attrs[attrs.CRASHES] == 0
+
+
 def test_only_a_trial_that_completed_lends(tmp_path: Path) -> None:
     store = twins(tmp_path)
-    claims = [claimed(store) for _ in range(3)]
-    store.finish(claims[1], result(StopReason.SPIKE))
+    store.finish(claimed(store), result())
+    store.finish(claimed(store), result(StopReason.SPIKE))
 
-    assert store.same_experiment(claims[2]) is None
+    assert store.same_experiment(claimed(store)) is None
 
 
 def test_a_trial_that_borrowed_does_not_lend(tmp_path: Path) -> None:
-    """The earlier twin was interrupted and borrowed later: the files lie with the other one."""
+    """The files lie with another one."""
     store = twins(tmp_path)
-    claims = [claimed(store) for _ in range(4)]
-    store.finish(claims[2], result())
-    store.finish(claims[1], result(tokens=0, same_as=2))
+    store.finish(claimed(store), result())
+    store.finish(claimed(store), result(tokens=0, same_as=0))
 
-    lender = store.same_experiment(claims[3])
-
-    assert lender is not None
-    assert lender.number == 2
+    assert store.same_experiment(claimed(store)) is None
 
 
 def test_urls_of_storages(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from sweeper.curves import StopReason
 from sweeper.errors import StorageError, StudyChangedError
@@ -20,12 +22,18 @@ from sweeper.search.results import load_results
 from sweeper.search.runner import RunOutcome, run_study
 from sweeper.search.store import StudyStore
 from sweeper.search.verdicts import Verdict, Verification, load_verification
-from sweeper.search.verification import BASELINE, look_recipes, look_study, verification_folder
+from sweeper.search.verification import (
+    BASELINE,
+    Plan,
+    look_recipes,
+    look_study,
+    verification_folder,
+)
 from sweeper.search.verifying import verify_study
 from sweeper.study import StudySpec
 from sweeper.training.manifest import read_manifest
 from tests.search.conftest import NewStudy
-from tests.search.fakes import claimed, result, run_faked, spec_at
+from tests.search.fakes import claimed, plain, result, run_faked, spec_at
 
 LossOf = Callable[[str, int], float | None]  # by arm and seed; None: the run fails
 HYPOTHESES = [
@@ -50,9 +58,15 @@ def searched(folder: Path, **changes: Any) -> StudySpec:
     return spec
 
 
-def planned(spec: StudySpec) -> Verification:
+def plan_of(spec: StudySpec) -> Plan:
+    """As begun before, or begun now."""
     assert spec.verify is not None
-    begin_plan(load_results(StudyStore(spec, create=False)), spec.verify)
+    store = StudyStore(spec, create=False)
+    return begin_plan(store, load_results(store), spec.verify)
+
+
+def planned(spec: StudySpec) -> Verification:
+    plan_of(spec)
     return verification_of(spec)
 
 
@@ -115,8 +129,7 @@ def verdicts(verification: Verification) -> dict[str, Verdict]:
 def test_plan_has_fresh_seeds_and_all_that_was_claimed(tmp_path: Path) -> None:
     spec = searched(tmp_path)
     results = load_results(StudyStore(spec, create=False))
-    assert spec.verify is not None
-    plan = begin_plan(results, spec.verify)
+    plan = plan_of(spec)
     assert [arm.hypothesis for arm in plan.arms] == ["smaller blocks", "more rank", "quicker", None]
     assert [arm.expects for arm in plan.arms] == ["<", ">", ">", "<"]
     assert [arm.metric for arm in plan.arms] == ["val_loss", "val_loss", "speed", "val_loss"]
@@ -124,7 +137,7 @@ def test_plan_has_fresh_seeds_and_all_that_was_claimed(tmp_path: Path) -> None:
     assert plan.arms[-1].trial == results.best.number
     assert len(set(plan.seeds)) == 8
     assert spec.seed not in plan.seeds
-    assert begin_plan(results, spec.verify) == plan, "made once"
+    assert plan_of(spec) == plan, "made once"
 
 
 def test_a_look_trains_each_seed_by_all_arms_side_by_side(tmp_path: Path) -> None:
@@ -253,6 +266,49 @@ def test_plan_is_not_changed_once_losses_are_known(tmp_path: Path) -> None:
     path.write_text(json.dumps({"pairs": [5]}))
     with pytest.raises(StorageError, match="damaged"):
         load_verification(spec)
+
+
+def begun_again(spec: StudySpec) -> Plan:
+    """What a person does who wants another plan: the folder goes."""
+    shutil.rmtree(verification_folder(spec))
+    return plan_of(spec)
+
+
+def test_plan_that_is_begun_again_meets_no_seed_of_an_earlier_one(tmp_path: Path) -> None:
+    spec = searched(tmp_path)
+    first = plan_of(spec)
+    other = spec_at(tmp_path, hypotheses=HYPOTHESES, space=GOOD, verify={"pairs": [6, 9]})
+    second = begun_again(other)
+    third = begun_again(spec)
+    assert [plan.num_before for plan in (first, second, third)] == [0, 1, 2]
+    seeds = [*first.seeds, *second.seeds, *third.seeds]
+    assert len(set(seeds)) == 8 + 9 + 8
+    assert spec.seed not in seeds
+    assert plan_of(spec) == third, "made once"
+
+
+def test_plan_of_a_version_that_kept_no_seeds_is_not_met_again(tmp_path: Path) -> None:
+    spec = searched(tmp_path)
+    first = plan_of(spec)
+    StudyStore(spec, create=False).study.set_user_attr(attrs.PLANNED_SEEDS, [])
+    assert plan_of(spec) == first
+    assert not set(begun_again(spec).seeds) & set(first.seeds)
+
+
+def test_plan_meets_no_seed_of_the_study_that_led_this_one(tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"space": GOOD, "verify": {"pairs": 5}}
+    earlier = spec_at(tmp_path, name="earlier", **changes)
+    (tmp_path / "earlier.yaml").write_text(yaml.safe_dump(plain(name="earlier", **changes)))
+    (tmp_path / "qa.md").write_text("Q: What?\nA: That.\n")
+    run_faked(StudyStore(earlier, create=True))
+    used = {earlier.seed, *plan_of(earlier).seeds}
+    spec = searched(
+        tmp_path,
+        seed=earlier.seed - 1,
+        search={"sampler": "tpe", "warm_start": "earlier.yaml"},
+        **changes,
+    )
+    assert not used & set(plan_of(spec).seeds)
 
 
 def test_hypothesis_may_be_called_as_it_likes(tmp_path: Path) -> None:
@@ -386,8 +442,7 @@ def test_plan_of_an_earlier_version_goes_on(tmp_path: Path) -> None:
     for arm in plain["arms"]:
         del arm["place"]
     path.write_text(json.dumps(plain))
-    assert spec.verify is not None
-    again = begin_plan(load_results(StudyStore(spec, create=False)), spec.verify)
+    again = plan_of(spec)
     assert [arm.key for arm in again.arms] == [arm.key for arm in plan.arms]
 
 
