@@ -121,6 +121,7 @@ def run(
         return
     from sweeper.reports.live import StudyView
     from sweeper.search.runner import run_study
+    from sweeper.search.signals import exit_code
     from sweeper.search.verifying import verify_study
 
     console = _progress()
@@ -133,7 +134,7 @@ def run(
     if outcome.signal is not None:
         _fail(
             f"interrupted; every trial is kept to its last step. Go on with: sweeper run {study}",
-            128 + outcome.signal,
+            exit_code(outcome.signal, os.environ),
         )
     if outcome.wall_clock_spent:
         console.print("The study's wall clock is spent; raise budget.wall_clock to go on.")
@@ -145,6 +146,30 @@ def run(
     if examine:
         examine_spikes(spec)
     _conclude(study, overrides, export=True)
+
+
+@app.command()
+def worker(study: StudyFile, overrides: Overrides = None) -> None:
+    """Train trials of a study here, beside any other workers, until none is left to take."""
+    from sweeper.reports.live import StudyView
+    from sweeper.search.joining import join_study
+    from sweeper.search.signals import exit_code
+    from sweeper.study import load_study
+
+    spec = load_study(study, overrides or [])
+    console = _progress()
+    with StudyView(console) as view:
+        outcome = join_study(spec, observe=view.observe, tell=view.tell)
+    if outcome.signal is not None:
+        _fail(
+            "left; its trials are kept to their last step, for the next worker to go on with",
+            exit_code(outcome.signal, os.environ),
+        )
+    console.print(
+        "The study's wall clock is spent."
+        if outcome.wall_clock_spent
+        else f"No trial is left to take. Judge and report them with: sweeper run {study}"
+    )
 
 
 def _conclude(study: Path, overrides: list[str] | None, *, export: bool) -> None:

@@ -116,6 +116,12 @@ def known_crew(spec: StudySpec) -> Crew:
     return _read(spec.output_folder / _FILE, _situation(spec)) or assumed_crew(spec)
 
 
+def single_crew(spec: StudySpec) -> Crew:
+    """One worker with all that this process may use."""
+    known = known_crew(spec)
+    return Crew(1, _threads(spec, 1), known.slots, known.precision)
+
+
 def is_measured(spec: StudySpec) -> bool:
     """Whether a study's crew is chosen by measurement, when it begins."""
     is_ours = spec.workers.backend != "inline" and spec.command is None

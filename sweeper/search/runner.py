@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 
-from sweeper.errors import SweeperError, WorkerError
-from sweeper.search import attributes as attrs
+from sweeper.errors import WorkerError
+from sweeper.search.clock import StudyClock
 from sweeper.search.crew import Crew, choose_crew
 from sweeper.search.pool import PoolCrash, close_pool, run_in_workers
 from sweeper.search.probing import MeasuringStopped
 from sweeper.search.progress import Snapshot, take_snapshot
+from sweeper.search.signals import leaving_signals
 from sweeper.search.storage import storage_error
 from sweeper.search.store import StudyStore
 from sweeper.search.trainers import new_trainer
-from sweeper.search.worker import WorkOrder, WorkReport, work
+from sweeper.search.worker import WorkOrder, WorkReport, raise_error_of, work
 from sweeper.study import StudySpec
 
 POLL_SECONDS = 0.5
@@ -72,14 +72,11 @@ class _Runner:
 
     def run(self) -> RunOutcome:
         self._store = StudyStore(self._spec, create=True)
-        folder = self._spec.output_folder / "workers"
-        folder.mkdir(exist_ok=True)
-        self._stop_file = folder / f"{uuid.uuid4().hex[:12]}.stop"
-        self._spent_before_s = float(self._store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0))
-        self._began = time.monotonic()
+        self._stop_file = make_stop_file(self._spec)
+        self._clock = StudyClock(self._store)
         # Here, so that one process makes what all workers share, and visibly.
         new_trainer(self._spec).prepare(self._tell)
-        with _signals(self._stop) as received:
+        with leaving_signals(self._stop) as received:
             try:
                 self._run_and_save_clock(received)
             except StorageInternalError as error:
@@ -88,7 +85,7 @@ class _Runner:
                 close_pool(kill=len(received) > 1)
                 self._stop_file.unlink(missing_ok=True)
         first = received[0] if received else None
-        is_spent = self._seconds_left() == 0 and first is None
+        is_spent = self._clock.left_s == 0 and first is None
         return RunOutcome(first, is_spent, self._is_exhausted())
 
     def _is_exhausted(self) -> bool:
@@ -100,12 +97,15 @@ class _Runner:
         try:
             self._run_rounds(received)
         finally:
-            self._save_clock()
+            self._clock.save()
 
     def _run_rounds(self, received: list[int]) -> None:
         """A round ends when its workers have nothing left to do, or when one of them died."""
         fruitless = 0
-        while not received and self._seconds_left() != 0 and self._is_work_left():
+        while not received and self._clock.left_s != 0 and self._is_anything_left():
+            if not self._store.may_claim():
+                time.sleep(POLL_SECONDS)
+                continue
             before = self._moved()
             try:
                 crashed = self._round()
@@ -118,9 +118,11 @@ class _Runner:
                     "Out of memory? Try --set workers.count=1"
                 )
 
-    def _is_work_left(self) -> bool:
-        self._observe(take_snapshot(self._store))
-        return self._store.may_claim()
+    def _is_anything_left(self) -> bool:
+        """Whether there is a trial to take, or one that a worker elsewhere may leave behind."""
+        snapshot = take_snapshot(self._store)
+        self._observe(snapshot)
+        return bool(snapshot.running) or self._store.may_claim()
 
     def _moved(self) -> tuple[int, int]:
         snapshot = take_snapshot(self._store)
@@ -132,7 +134,7 @@ class _Runner:
         order = WorkOrder(
             spec=self._spec,
             setup=crew.setup,
-            deadline=self._deadline(),
+            deadline=self._clock.deadline,
             stop_file=self._stop_file,
             parent_pid=os.getpid(),
         )
@@ -141,33 +143,17 @@ class _Runner:
         while not pool.wait(POLL_SECONDS):
             self._observe(take_snapshot(self._store))
             if time.monotonic() - saved_at > SAVE_CLOCK_SECONDS:
-                self._save_clock()
+                self._clock.save()
                 saved_at = time.monotonic()
         self._observe(take_snapshot(self._store))
         for report in pool.reports:
-            if report.error is not None:
-                raise _as_error(report)
+            raise_error_of(report)
         return pool.crash
 
     @cached_property
     def _crew(self) -> Crew:
         """Chosen when there is something to do: measuring takes seconds."""
         return choose_crew(self._spec, self._tell, self._stop_file)
-
-    def _deadline(self) -> float | None:
-        left = self._seconds_left()
-        return None if left is None else time.time() + left
-
-    def _seconds_left(self) -> float | None:
-        """What is left of the study's wall clock, over all its runs; None without a limit."""
-        limit = self._spec.budget.wall_clock_s
-        return None if limit is None else max(limit - self._seconds_spent(), 0.0)
-
-    def _seconds_spent(self) -> float:
-        return self._spent_before_s + time.monotonic() - self._began
-
-    def _save_clock(self) -> None:
-        self._store.study.set_user_attr(attrs.SECONDS_SPENT, self._seconds_spent())
 
     def _stop(self, count: int) -> None:
         """First signal: leave after the step. Second: leave now."""
@@ -176,10 +162,11 @@ class _Runner:
             close_pool(kill=True)
 
 
-def _as_error(report: WorkReport) -> SweeperError:
-    error = SweeperError(report.error)
-    error.exit_code = report.exit_code
-    return error
+def make_stop_file(spec: StudySpec) -> Path:
+    """Where the file is to appear that has workers of ours leave, and nobody else's."""
+    folder = spec.output_folder / "workers"
+    folder.mkdir(exist_ok=True)
+    return folder / f"{uuid.uuid4().hex[:12]}.stop"
 
 
 class _Pool:
@@ -221,23 +208,3 @@ class _Pool:
             self.reports = run_in_workers(work, self._order, count, self._order.setup.threads)
         except PoolCrash as crash:
             self.crash = str(crash)
-
-
-@contextmanager
-def _signals(stop: Callable[[int], None]) -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM while a study runs; `stop` is told how many came."""
-    received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield received
-        return
-
-    def handle(number: int, _: object) -> None:
-        received.append(number)
-        stop(len(received))
-
-    before = {n: signal.signal(n, handle) for n in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

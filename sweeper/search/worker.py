@@ -7,7 +7,7 @@ import os
 import time
 import traceback
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -71,14 +71,24 @@ class WorkReport:
 
 
 def work(order: WorkOrder) -> WorkReport:
-    """Train trials until the budget is spent, or somebody says stop.
+    """Train trials for another process until the budget is spent, or somebody says stop.
 
     A user's error comes back as a value: exceptions do not always survive the
     way between processes.
     """
+    with following(order.parent_pid), quiet_signals():
+        return train_trials(order)
+
+
+def train_trials(order: WorkOrder, keep_up: Callable[[], None] = lambda: None) -> WorkReport:
+    """Train trials here until the budget is spent, or somebody says stop.
+
+    Args:
+        order: What to work on.
+        keep_up: Called as often as leases are renewed, in a thread.
+    """
     try:
-        with following(order.parent_pid):
-            _Worker(order).run()
+        _Worker(order, keep_up).run()
     except SweeperError as error:
         return WorkReport(str(error), error.exit_code)
     except OSError as error:
@@ -86,6 +96,14 @@ def work(order: WorkOrder) -> WorkReport:
     except StorageInternalError as error:
         return WorkReport(str(storage_error(error)), StorageError.exit_code)
     return WorkReport()
+
+
+def raise_error_of(report: WorkReport) -> None:
+    """Raise what ended a worker, where anything did."""
+    if report.error is not None:
+        error = SweeperError(report.error)
+        error.exit_code = report.exit_code
+        raise error
 
 
 def _disk_message(error: OSError, spec: StudySpec) -> str:
@@ -97,18 +115,23 @@ def _disk_message(error: OSError, spec: StudySpec) -> str:
 
 
 class _Worker:
-    def __init__(self, order: WorkOrder) -> None:
+    def __init__(self, order: WorkOrder, keep_up: Callable[[], None]) -> None:
         self._order = order
+        self._keep_up = keep_up
         self._spec = order.spec
         self._owner = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._error: Exception | None = None
 
     def run(self) -> None:
-        with quiet_signals():
-            sheet = Timesheet(self._spec, self._owner)
-            self._store = StudyStore(self._spec, create=False)
-            with sheet, Holding(self._store, sheet.save) as self._holding:
-                new_trainer(self._spec).work(self._take, self._order.setup)
+        sheet = Timesheet(self._spec, self._owner)
+        self._store = StudyStore(self._spec, create=False)
+
+        def keep_up() -> None:
+            sheet.save()
+            self._keep_up()
+
+        with sheet, Holding(self._store, keep_up) as self._holding:
+            new_trainer(self._spec).work(self._take, self._order.setup)
         if self._error is not None:
             raise self._error
 

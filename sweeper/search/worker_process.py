@@ -9,6 +9,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sweeper.search.signals import LEAVING
+
 PARENT_CHECK_SECONDS = 1.0
 
 _busy = threading.Lock()  # held while this process works on a study
@@ -44,13 +46,13 @@ def _follow_parent(parent_pid: int) -> None:
 
 
 def was_told_to_stop() -> bool:
-    """Whether a SIGTERM came while signals were quiet."""
+    """Whether a signal to leave came while signals were quiet."""
     return _stop_signals.is_set()
 
 
 @contextmanager
 def quiet_signals() -> Iterator[None]:
-    """Ctrl-C reaches every process of a terminal, but the parent decides; SIGTERM is for us.
+    """Ctrl-C reaches every process of a terminal, but the parent decides; others are for us.
 
     In a thread (the inline backend) signals are the main thread's business.
     """
@@ -58,10 +60,8 @@ def quiet_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {
-        signal.SIGINT: signal.signal(signal.SIGINT, signal.SIG_IGN),
-        signal.SIGTERM: signal.signal(signal.SIGTERM, lambda *_: _stop_signals.set()),
-    }
+    before = {n: signal.signal(n, lambda *_: _stop_signals.set()) for n in LEAVING}
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:

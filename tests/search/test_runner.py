@@ -73,10 +73,10 @@ def wait_for(what: Callable[[], object], *, but: Callable[[], object] = lambda: 
 
 
 @contextmanager
-def program(spec: StudySpec) -> Iterator[subprocess.Popen[str]]:
-    """`sweeper run` on a study, in a process group of its own that does not outlive the test."""
+def program(spec: StudySpec, command: str = "run") -> Iterator[subprocess.Popen[str]]:
+    """The program on a study, in a process group of its own that does not outlive the test."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "sweeper", "run", spec.path.name],
+        [sys.executable, "-m", "sweeper", command, spec.path.name],
         cwd=spec.folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent.parent)},
         stdout=subprocess.PIPE,

@@ -1,0 +1,56 @@
+"""A worker started by hand: it takes part in a study beside any others, here or elsewhere."""
+
+from __future__ import annotations
+
+import os
+
+from sweeper.search.clock import StudyClock
+from sweeper.search.crew import single_crew
+from sweeper.search.progress import take_snapshot
+from sweeper.search.runner import Observe, RunOutcome, Tell, make_stop_file
+from sweeper.search.signals import exit_code, leaving_signals
+from sweeper.search.store import StudyStore
+from sweeper.search.trainers import new_trainer
+from sweeper.search.worker import WorkOrder, raise_error_of, train_trials
+from sweeper.study import StudySpec
+
+
+def join_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
+    """Train trials of a study in this process, until there is none left to take.
+
+    The first to come makes the study. Trials that others are training then are theirs: whoever
+    runs the study afterwards, or joins it, takes up what they leave behind.
+
+    Args:
+        spec: The study.
+        observe: Called as often as leases are renewed with how the study stands.
+        tell: Called while the base is being made.
+
+    Raises:
+        SweeperError: As the user must act: see `run_study`.
+    """
+    store = StudyStore(spec, create=True)
+    clock = StudyClock(store)
+    stop_file = make_stop_file(spec)
+
+    def stop(count: int) -> None:
+        """First signal: leave after the step. Second: leave now."""
+        stop_file.touch()
+        if count > 1:
+            os._exit(exit_code(received[0], os.environ))
+
+    def keep_up() -> None:
+        clock.save()
+        observe(take_snapshot(store))
+
+    with leaving_signals(stop) as received:
+        try:
+            new_trainer(spec).prepare(tell)
+            order = WorkOrder(spec, single_crew(spec).setup, clock.deadline, stop_file, None)
+            report = train_trials(order, keep_up)
+            keep_up()
+        finally:
+            stop_file.unlink(missing_ok=True)
+    raise_error_of(report)
+    first = received[0] if received else None
+    return RunOutcome(first, clock.left_s == 0 and first is None)

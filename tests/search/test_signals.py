@@ -1,0 +1,67 @@
+"""Which signals ask to leave, and what a program's exit code then says."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+
+from sweeper.search.signals import exit_code, leaving_signals
+
+SLURM = {"SLURM_JOB_ID": "42"}
+KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("number", "environment", "code"),
+    [
+        (signal.SIGINT, {}, 130),
+        (signal.SIGTERM, {}, 143),
+        (signal.SIGUSR1, {}, 75),
+        (signal.SIGTERM, SLURM, 75),
+        (signal.SIGTERM, KUBERNETES, 75),
+        (signal.SIGINT, SLURM, 130),  # a person at the terminal of an interactive job
+    ],
+)
+def test_the_exit_code_tells_who_asked(number: int, environment: dict[str, str], code: int) -> None:
+    assert exit_code(number, environment) == code
+
+
+def test_signals_are_collected_in_order_and_handlers_are_put_back() -> None:
+    before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    told: list[int] = []
+
+    with leaving_signals(told.append) as received:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    assert received == [signal.SIGUSR1, signal.SIGTERM]
+    assert told == [1, 2]
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+@pytest.mark.parametrize(
+    ("number", "count"), [(signal.SIGTERM, 1), (signal.SIGUSR1, 1), (signal.SIGINT, 2)]
+)
+def test_a_schedulers_signal_that_comes_on_two_ways_is_one(number: int, count: int) -> None:
+    """But a person who presses Ctrl-C twice means it."""
+    with leaving_signals(lambda _: None) as received:
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), number)
+    assert received == [number] * count
+
+
+def test_a_thread_leaves_signals_to_the_main_one() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    seen: list[object] = []
+
+    def look() -> None:
+        with leaving_signals(lambda _: None):
+            seen.append(signal.getsignal(signal.SIGINT))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert seen == [before]
