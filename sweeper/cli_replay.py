@@ -77,6 +77,7 @@ def simulate(
         workers=workers,
     )
     arms = own_arms() if own else [*own_arms(), *stock_arms()]
+    arms = [arm for arm in arms if recorded.rungs.early or not arm.early]
     with StudyView(Console(stderr=True)) as view:
         standings = hold_contest(terms, arms, view.tell)
     if out is not None:

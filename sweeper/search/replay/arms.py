@@ -25,36 +25,44 @@ class Arm:
         name: What tables call it.
         prune: Our own rules.
         pruner: Makes one of Optuna's instead; it sees validation losses at the rungs, at tokens.
+        early: Whether trials are evaluated at the bank's early rungs too.
     """
 
     name: str
     prune: PruneSpec = OFF
     pruner: NewPruner | None = None
+    early: bool = False
 
 
 def own_arms() -> list[Arm]:
-    """No pruning, and our rules."""
+    """No pruning, and our rules; of these only lag judges at early rungs."""
     return [
         Arm("no pruning"),
         Arm("spike, plateau", PruneSpec(peers="off")),
         Arm("spike, plateau, asha", PruneSpec(peers="asha")),
         Arm("spike, plateau, lag", PruneSpec(peers="lag")),
+        Arm("spike, plateau, lag, early rungs", PruneSpec(peers="lag"), early=True),
     ]
 
 
 def stock_arms() -> list[Arm]:
     """Optuna's pruners as their documentation proposes them, every option written out.
 
-    Threshold has no value to propose: it ends what is worse than the untrained adapter.
+    Those that save most are tried with early rungs too. Threshold has no value to propose: it ends
+    what is worse than the untrained adapter.
     """
+    sparing = {
+        "Median": _median,
+        "Percentile 25": _percentile,
+        "SuccessiveHalving": _halving,
+        "Hyperband": _hyperband,
+    }
     return [
-        Arm("Median", pruner=_median),
-        Arm("Percentile 25", pruner=_percentile),
-        Arm("SuccessiveHalving", pruner=_halving),
-        Arm("Hyperband", pruner=_hyperband),
+        *(Arm(name, pruner=new) for name, new in sparing.items()),
         Arm("Patient + Median", pruner=_patient),
         Arm("Wilcoxon", pruner=_wilcoxon),
         Arm("Threshold", pruner=_threshold),
+        *(Arm(f"{name}, early rungs", pruner=new, early=True) for name, new in sparing.items()),
     ]
 
 
@@ -72,7 +80,7 @@ def _percentile(bank: Bank) -> BasePruner:
 
 def _halving(bank: Bank) -> BasePruner:
     return pruners.SuccessiveHalvingPruner(
-        min_resource=bank.rungs.every_tokens,
+        min_resource=bank.rungs.within(bank.tokens_per_trial)[0],
         reduction_factor=3,
         min_early_stopping_rate=0,
         bootstrap_count=0,
@@ -81,7 +89,7 @@ def _halving(bank: Bank) -> BasePruner:
 
 def _hyperband(bank: Bank) -> BasePruner:
     return pruners.HyperbandPruner(
-        min_resource=bank.rungs.every_tokens,
+        min_resource=bank.rungs.within(bank.tokens_per_trial)[0],
         max_resource=bank.tokens_per_trial,
         reduction_factor=3,
         bootstrap_count=0,

@@ -12,7 +12,7 @@ import math
 import zipfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -73,6 +73,27 @@ class Bank:
     def seeds(self) -> tuple[int, ...]:
         """With which every recipe was trained."""
         return tuple(sorted({run.hyperparameters.seed or 0 for run in self.runs}))
+
+    @cached_property
+    def even(self) -> Bank:
+        """The same runs without what was evaluated before the first even rung."""
+        if not self.rungs.early:
+            return self
+        rungs = Rungs(self.rungs.every_tokens)
+        runs = (Run(r.hyperparameters, self._evaluated_at(rungs, r)) for r in self.runs)
+        return replace(self, rungs=rungs, runs=tuple(runs))
+
+    def _evaluated_at(self, rungs: Rungs, run: Run) -> Curve:
+        course = Course.of(run.hyperparameters, self.tokens_per_trial, rungs)
+        last = run.curve.points[-1]
+        return Curve(
+            tuple(
+                point
+                if point is last or course.is_rung(point.step)
+                else replace(point, val_loss=None)
+                for point in run.curve.points
+            )
+        )
 
     def best_val_loss(self, seed: int) -> float:
         """Lowest final loss of all runs of a seed, in nats."""

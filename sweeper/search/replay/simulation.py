@@ -108,6 +108,7 @@ def simulate(
     Raises:
         UsageError: The study draws a recipe that the bank does not have.
     """
+    bank = bank if arm.early else bank.even
     with tempfile.TemporaryDirectory() as folder:
         study = _study(spec, bank, arm, tokens=tokens, seed=seed).at(Path(folder) / "study.yaml")
         store = StudyStore(study, create=True, storage=InMemoryStorage())

@@ -16,7 +16,7 @@ from sweeper.training.course import Course
 from tests.search.fakes import spec_at
 
 TOKENS = 8_000
-EVERY_TOKENS = 1_000
+RUNGS = Rungs(1_000, first_tokens=250)
 START = 6.0
 BEST_RATE = 1e-2
 RATES = (1e-5, 1e-4, 1e-3, BEST_RATE, 1e-1)
@@ -58,12 +58,12 @@ def new_bank(spec: StudySpec) -> Bank:
             }
         )
         runs.append(Run(recipe, curve_of(recipe)))
-    return Bank(TOKENS, Rungs(EVERY_TOKENS), ("formula", "0" * 64), tuple(runs))
+    return Bank(TOKENS, RUNGS, ("formula", "0" * 64), tuple(runs))
 
 
 def curve_of(recipe: Hyperparameters) -> Curve:
     """Falls towards a floor that is lowest at one rate, and jumps for good at the highest."""
-    course = Course.of(recipe, TOKENS, Rungs(EVERY_TOKENS))
+    course = Course.of(recipe, TOKENS, RUNGS)
     noise = np.random.default_rng([recipe.seed or 0, course.total_steps]).normal(0, 0.005, 10_000)
     off = abs(math.log10(recipe.learning_rate / BEST_RATE))
     floor = 3.0 + 0.5 * off + 0.02 * recipe.effective_batch

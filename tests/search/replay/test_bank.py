@@ -23,7 +23,7 @@ from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.study import Rungs, StudySpec, load_study, spec_to_plain
 from tests.search.fakes import claimed, result, run_faked, spec_at
-from tests.search.replay.banks import RATES, SEEDS, new_bank, new_spec
+from tests.search.replay.banks import RATES, RUNGS, SEEDS, TOKENS, new_bank, new_spec
 
 
 @pytest.fixture
@@ -68,6 +68,17 @@ def test_losses_that_are_no_numbers_are_kept_as_such(bank: Bank, tmp_path: Path)
     assert losses[2] is not None
     assert math.isnan(losses[2])
     assert run.final_val_loss == math.inf
+
+
+def test_without_its_early_rungs_a_bank_has_the_losses_of_the_even_ones(bank: Bank) -> None:
+    assert bank.even.rungs == Rungs(RUNGS.every_tokens)
+    assert bank.even.even is bank.even
+    for run, even in zip(bank.runs, bank.even.runs, strict=True):
+        losses = {point.tokens: point.val_loss for point in run.curve.evaluations()}
+        left = {point.tokens: point.val_loss for point in even.curve.evaluations()}
+        assert left.items() < losses.items()
+        assert len(left) == 1 + TOKENS // RUNGS.every_tokens
+        assert even.curve.points[-1] == run.curve.points[-1]
 
 
 def test_recipe_is_found_by_all_but_its_rate(bank: Bank, tmp_path: Path) -> None:
