@@ -220,8 +220,8 @@ class PruneSpec(Section):
     )
     peers: Literal["off", "lag", "asha"] = Field(
         "off",
-        description="Stop when other trials were better at the same tokens: lag, by how far; "
-        "asha, by how many.",
+        description="Stop when others are better: lag, too much slower than the leaders to come "
+        "where they are; asha, not in the best third at equal tokens.",
     )
     audit: Annotated[float, Percent()] | None = Field(
         None,
