@@ -220,10 +220,11 @@ def status(study: StudyFile, overrides: Overrides = None) -> None:
 @app.command()
 def validate(study: StudyFile, overrides: Overrides = None) -> None:
     """Check a study file: all problems at once, each with its line and column."""
+    from sweeper.reports.words import clean
     from sweeper.study import load_study
 
     spec = load_study(study, overrides or [])
-    print(f"{study}: a valid study of {spec.budget.trials} trials")
+    print(f"{clean(study)}: a valid study of {spec.budget.trials} trials")
 
 
 @app.command()

@@ -233,12 +233,12 @@ def _conclude(
     notes = []
     if study is not None:
         from sweeper.diagnosis.emission import emit_study
-        from sweeper.reports.words import plural, shell_word
+        from sweeper.reports.words import clean, plural, shell_word
 
         emission = emit_study(diagnosis, study, request, command)
         made.append(emission.path)
         notes.append(
-            f"{study}: a study of {plural(emission.num_trials, 'trial')}; run it with: "
+            f"{clean(study)}: a study of {plural(emission.num_trials, 'trial')}; run it with: "
             f"sweeper run {shell_word(str(study))}"
         )
     _show(diagnosis, made, as_json, is_line)

@@ -29,6 +29,7 @@ def examine(
     """Take the steps around a trial's spike again: bad batch, rate too high, or optimizer state."""
     from rich.console import Console
 
+    from sweeper.reports import words
     from sweeper.reports.examinations import examination_view
     from sweeper.reports.live import RunView
     from sweeper.search.examining import examine_trial
@@ -41,7 +42,7 @@ def examine(
     with RunView(Console(stderr=True)) as view:
         found = examine_trial(results, trial, view.tell)
     Console().print(examination_view(found))
-    print(f"Kept in the trial's folder; sweeper report {study} shows it")
+    print(f"Kept in the trial's folder; sweeper report {words.shell_word(str(study))} shows it")
 
 
 def examine_spikes(spec: StudySpec) -> None:

@@ -20,6 +20,7 @@ def bank(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="The bank, such as plateau.npz.")],
 ) -> None:
     """Put the whole curves of a study without pruning into one small file."""
+    from sweeper.reports.words import clean
     from sweeper.search.replay.bank import write_bank
     from sweeper.search.replay.recording import bank_of
     from sweeper.search.results import load_results
@@ -28,7 +29,7 @@ def bank(
 
     recorded = bank_of(load_results(StudyStore(load_study(study, []), create=False)))
     write_bank(recorded, out)
-    print(f"{out}: {len(recorded.runs)} runs of {recorded.tokens_per_trial:,} tokens")
+    print(f"{clean(out)}: {len(recorded.runs)} runs of {recorded.tokens_per_trial:,} tokens")
 
 
 def simulate(

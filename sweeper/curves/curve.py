@@ -120,7 +120,10 @@ def point_from_json(line: str) -> Point:
     Raises:
         ValueError: The line is not such a record.
     """
-    record = json.loads(line)
+    try:
+        record = json.loads(line)
+    except RecursionError as error:
+        raise ValueError(f"nested too deep for a point: {line[:80]!r}") from error
     if (
         not isinstance(record, dict)
         or not set(record) <= _NAMES

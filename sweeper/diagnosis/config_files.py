@@ -120,18 +120,23 @@ def _content(path: Path) -> str:
 def _python(path: Path, content: str) -> Source:
     """Assignments of plain values at the top of a script, as nanoGPT's configurations are."""
     try:
-        body = ast.parse(content).body
+        found = tuple(_assignments(ast.parse(content).body, path.name))
     except (SyntaxError, ValueError) as error:
         raise UsageError(f"--config {path}: not Python ({error})") from error
-    found = [
-        Setting(target.id, value, f"{path.name}:{node.lineno}")
+    except (RecursionError, MemoryError) as error:  # the parser says either of deep nesting
+        raise UsageError(f"--config {path}: nested too deep to be read as Python") from error
+    return Source(str(path), found)
+
+
+def _assignments(body: Sequence[ast.stmt], name: str) -> Iterator[Setting]:
+    return (
+        Setting(target.id, value, f"{name}:{node.lineno}")
         for node in body
         if isinstance(node, ast.Assign)
         for target in node.targets
         if isinstance(target, ast.Name)
         for value in _constants(node.value)
-    ]
-    return Source(str(path), tuple(found))
+    )
 
 
 def _constants(node: ast.expr) -> Iterator[object]:

@@ -127,7 +127,7 @@ def read_model_config(source: str, place: Path) -> Mapping[str, Any]:
         raise BaseError(f"--model {source}: no config.json in it; {hint}")
     try:
         config = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BaseError(f"--model {source}: config.json is not JSON ({error})") from error
     if not isinstance(config, dict):
         raise BaseError(f"--model {source}: config.json is no mapping of keys to values")

@@ -87,7 +87,7 @@ def _list_file(path: Path) -> dict[str, StoredTensor]:
         }
     except OSError as error:
         raise BaseError(f"model: {path.name} cannot be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise BaseError(
             f"model: {path.name} is not a whole safetensors file ({error}); save or download it "
             "again"

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
@@ -37,8 +41,12 @@ def note_trial(store: StudyStore, claim: Claim, result: Result) -> None:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is: letters of markup become entities."""
-    return "".join(f"&#{ord(c)};" if c in "<>&[]()*_`#|!\\" else c for c in text)
+    """Text that Markdown shows as it is: letters of markup become entities.
+
+    What is no letter at all, such as an escape or a turn of the reading direction, is left out.
+    """
+    line = "".join(c if c.isprintable() else " " for c in text)
+    return "".join(f"&#{ord(c)};" if c in "<>&[]()*_`#|!\\" else c for c in line)
 
 
 def attach_plot(store: StudyStore, path: Path) -> None:
@@ -74,12 +82,27 @@ def start_dashboard(spec: StudySpec, port: int) -> subprocess.Popen[bytes]:
             "optuna-dashboard is not installed beside this Python; pip install optuna-dashboard"
         )
     _artifact_folder(spec).mkdir(exist_ok=True)
-    return subprocess.Popen(
-        [
-            str(program),
-            storage_url(spec),
-            "--host=127.0.0.1",
-            f"--port={port}",
-            f"--artifact-dir={_artifact_folder(spec)}",
-        ]
-    )
+    command = [
+        str(program),
+        "--host=127.0.0.1",
+        f"--port={port}",
+        f"--artifact-dir={_artifact_folder(spec)}",
+    ]
+    with _whispered(f"[optuna_dashboard]\nstorage = {_toml(storage_url(spec))}\n") as end:
+        return subprocess.Popen([*command, f"--from-config=/dev/fd/{end}"], pass_fds=[end])
+
+
+def _toml(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+@contextmanager
+def _whispered(text: str) -> Iterator[int]:
+    """A pipe's end from which a child reads a text: everybody may read a command line."""
+    reading, writing = os.pipe()
+    try:
+        with os.fdopen(writing, "w", encoding="utf-8") as pipe:
+            pipe.write(text)
+        yield reading
+    finally:
+        os.close(reading)

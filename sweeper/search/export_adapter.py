@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -27,7 +28,7 @@ Trial {number} of the study `{name}`: validation loss {val_loss:.4f} nats.
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-base = AutoModelForCausalLM.from_pretrained("{base}")
+base = AutoModelForCausalLM.from_pretrained({base})
 model = PeftModel.from_pretrained(base, ".")
 tokenizer = AutoTokenizer.from_pretrained(".")
 ```
@@ -86,5 +87,10 @@ def _card(results: StudyResults, best: TrialResult, base: Base) -> str:
         number=best.number,
         val_loss=best.val_loss,
         base_row=_BASE_ROW if builtin else "",
-        base="base" if builtin else base.source,
+        base=_literal("base" if builtin else base.source),
     )
+
+
+def _literal(text: str) -> str:
+    """A Python string that ends neither its line nor the block of code around it."""
+    return json.dumps(text).replace("`", "\\u0060")

@@ -15,7 +15,7 @@ from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 from sweeper.study.problems import shown, unknown, wrong
 
@@ -214,23 +214,31 @@ class Duration(Quantity):
 
 @dataclass(frozen=True)
 class Text(Quantity):
-    """A printable text, not empty and without space around it; `pattern` must match it whole."""
+    """A printable text, not empty and without space around it; `pattern` must match it whole.
+
+    Of one that `may_be_secret`, messages do not quote what has an @, as `user:password@host` has.
+    """
 
     longest: int = 4096
     pattern: str = ""
     allowed: str = "a text in one line, not empty, without space around it"
+    may_be_secret: bool = False
 
     def check(self, value: Any) -> str:
         if not isinstance(value, str):
             hint = "; put it in quotes" if isinstance(value, (bool, int, float)) else ""
             raise wrong(f"expected a text, got {shown(value)}{hint} (allowed: {self.allowed})")
         if not value or value != value.strip() or not value.isprintable():
-            raise wrong(f"cannot use {shown(value)} (allowed: {self.allowed})")
+            raise self._refusal(value)
         if len(value) > self.longest:
             raise wrong(f"the text has {len(value)} characters (allowed: at most {self.longest})")
         if self.pattern and not re.fullmatch(self.pattern, value):
-            raise wrong(f"cannot use {shown(value)} (allowed: {self.allowed})")
+            raise self._refusal(value)
         return value
+
+    def _refusal(self, value: str) -> PydanticCustomError:
+        what = "what stands here" if self.may_be_secret and "@" in value else shown(value)
+        return wrong(f"cannot use {what} (allowed: {self.allowed})")
 
     def json_schema(self) -> JsonSchemaValue:
         schema = {"type": "string", "minLength": 1, "maxLength": self.longest}

@@ -96,7 +96,12 @@ class StudySpec(Section):
     )
     workers: WorkersSpec = Field(WorkersSpec(), description="Who trains the trials.")
     storage: Annotated[
-        str, Text(pattern=_STORAGE_URL, allowed="default, or a URL such as sqlite:///study.db")
+        str,
+        Text(
+            pattern=_STORAGE_URL,
+            allowed="default, or a URL such as sqlite:///study.db",
+            may_be_secret=True,
+        ),
     ] = Field("default", description="default (a file in the study's folder) or an Optuna URL.")
     output: Annotated[str, Text()] | None = Field(
         None, description="Folder for results, relative to the study file; null: reports."

@@ -3,7 +3,7 @@
 A folder per checkpoint, named by its step:
 
     checkpoint/000120/tensors.safetensors   adapter, optimizer, generators
-    checkpoint/000120/state.json            step, tokens, …, and the tensors' SHA-256
+    checkpoint/000120/state.json            step, tokens, …, the tensors' SHA-256 and its own
     checkpoint/marks.json                   which one is the last good, which follow a spike
 """
 
@@ -25,7 +25,7 @@ from safetensors.torch import save as dump_tensors
 from sweeper.errors import CheckpointError
 from sweeper.files import sync_folder, write_durably
 
-_DAMAGE = (OSError, ValueError, KeyError, TypeError, SafetensorError)
+_DAMAGE = (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError)
 _KEPT = 2  # the newest, and the one before it in case the newest is damaged
 
 
@@ -69,6 +69,7 @@ class CheckpointFolder:
         content = dump_tensors({key: value.contiguous() for key, value in tensors.items()})
         write_durably(temporary / "tensors.safetensors", content)
         state = {**asdict(progress), "sha256": hashlib.sha256(content).hexdigest()}
+        state["state_sha256"] = _digest_of(state)
         write_durably(temporary / "state.json", json.dumps(state, indent=2).encode())
         target = self._folder / name
         if target.exists():  # the same step again, after a resume
@@ -105,7 +106,10 @@ class CheckpointFolder:
 
     def _read(self, step: int) -> tuple[Progress, dict[str, torch.Tensor]]:
         folder = self._folder / f"{step:06d}"
-        state = json.loads((folder / "state.json").read_text("utf-8"))
+        state = dict(json.loads((folder / "state.json").read_bytes()))
+        own = state.pop("state_sha256", None)  # earlier versions left it out
+        if own is not None and own != _digest_of(state):
+            raise ValueError("its state does not match its SHA-256")
         content = (folder / "tensors.safetensors").read_bytes()
         if hashlib.sha256(content).hexdigest() != state["sha256"]:
             raise ValueError("its tensors do not match their SHA-256")
@@ -116,7 +120,7 @@ class CheckpointFolder:
         """Steps that have a checkpoint, ascending."""
         if not self._folder.is_dir():
             return []
-        return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdigit())
+        return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal())
 
     def last_good_step(self) -> int | None:
         """The step of the checkpoint kept from before a spike; None where none was marked."""
@@ -140,9 +144,12 @@ class CheckpointFolder:
         (self._folder / "marks.json").unlink(missing_ok=True)
 
     def _marks(self) -> dict[str, object]:
-        path = self._folder / "marks.json"
-        marks: dict[str, object] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        return marks
+        """Damaged ones are as good as none: while a spike lasts, they are written anew."""
+        try:
+            marks = json.loads((self._folder / "marks.json").read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return marks if isinstance(marks, dict) else {}
 
     def _drop_old(self) -> None:
         kept = set(self.steps()[-_KEPT:])
@@ -151,3 +158,8 @@ class CheckpointFolder:
         for step in self.steps():
             if step not in kept:
                 shutil.rmtree(self._folder / f"{step:06d}")
+
+
+def _digest_of(state: dict[str, object]) -> str:
+    """A flipped digit is still a number: without this, a run would go on from a wrong step."""
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

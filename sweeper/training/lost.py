@@ -100,7 +100,7 @@ def _read(folder: Path) -> list[_Entry]:
         return []
     try:
         return [_Entry(**json.loads(line)) for line in path.read_bytes().splitlines()]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{path}: damaged ({error}); remove it, and what it counts is forgotten"
         ) from error

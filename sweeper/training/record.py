@@ -41,6 +41,6 @@ def is_command(path: Path) -> bool:
         content = json.loads(path.read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path}: no manifest there ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not a manifest: {error}") from error
     return isinstance(content, dict) and content.get("kind") == "command"

@@ -327,6 +327,8 @@ def test_flags_that_cannot_work_are_refused(source: str, parts: list[str]) -> No
         ("run.yaml", "- 1\n", ["run.yaml: no mapping"]),
         ("run.yaml", "", ["run.yaml: no mapping"]),
         ("run.py", "lr = = 3\n", ["run.py: not Python"]),
+        ("run.py", "lr = " + "-" * 100_000 + "1\n", ["run.py: nested too deep"]),
+        ("run.py", "lr = " + "9 * " * 20_000 + "9\n", ["run.py: nested too deep"]),
         ("run.yaml", "lr: 1e-4\nmin_lr: 1e-3\n", ["run.yaml:2  min_lr: 0.001 is above", "up to"]),
     ],
 )

@@ -66,6 +66,7 @@ def header(entry: object) -> bytes:
         header({"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}) + b"short",
         header({"dtype": "F32", "shape": [4]}),
         header(3),
+        (100_000).to_bytes(8, "little") + b"[" * 100_000,
     ],
 )
 def test_damage_is_named(tmp_path: Path, content: bytes) -> None:

@@ -53,10 +53,13 @@ def test_the_dashboard_shows_notes_and_the_plot(tmp_path: Path) -> None:
     process = start_dashboard(spec, port)
     try:
         study = fetch(f"http://127.0.0.1:{port}/api/studies/1?after=0")
+        words = [*map(str, process.args)]  # type: ignore[union-attr]
     finally:
         process.terminate()
         process.wait(PATIENCE_S)
 
+    assert "--host=127.0.0.1" in words
+    assert not any("://" in word for word in words)  # a URL may hold a password
     assert [artifact["filename"] for artifact in study["artifacts"]] == ["val_loss.png"]
     trial = study["trials"][0]
     shown = {item["key"]: item["value"] for item in trial["user_attrs"]}

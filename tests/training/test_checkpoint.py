@@ -85,6 +85,39 @@ def test_any_flipped_byte_of_the_tensors_is_found(tmp_path: Path, place: int) ->
     assert checkpoints.load()[0].step == 5
 
 
+def test_any_flipped_bit_of_the_state_is_found_or_changes_nothing(tmp_path: Path) -> None:
+    checkpoints = save(tmp_path, 5, 10)
+    path = tmp_path / "000010" / "state.json"
+    content = path.read_bytes()
+    found = set()
+    for place in range(len(content)):
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[place] ^= 1 << bit
+            path.write_bytes(flipped)
+            found.add(checkpoints.load()[0])
+    assert found <= {progress(5), progress(10)}
+
+
+def test_a_state_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    checkpoints = save(tmp_path, 5)
+    path = tmp_path / "000005" / "state.json"
+    state = json.loads(path.read_bytes())
+    del state["state_sha256"]
+    path.write_text(json.dumps(state))
+    assert checkpoints.load()[0] == progress(5)
+
+
+@pytest.mark.parametrize("marks", ["", "{", "[]", "3", "\x00", "\xff", "[" * 100_000])
+def test_damaged_marks_are_as_good_as_none_and_written_anew(tmp_path: Path, marks: str) -> None:
+    checkpoints = save(tmp_path, 5, 10)
+    checkpoints.mark_spike(start_step=7)
+    (tmp_path / "marks.json").write_bytes(marks.encode("latin-1"))
+    assert checkpoints.last_good_step() is None
+    checkpoints.mark_spike(start_step=7)
+    assert checkpoints.last_good_step() == 5
+
+
 def test_no_checkpoint_is_an_error_with_the_next_step(tmp_path: Path) -> None:
     missing = CheckpointFolder(tmp_path / "missing")
     assert missing.steps() == []
