@@ -1,4 +1,4 @@
-"""The pace of a study: how soon its leading trials came to which loss."""
+"""The pace of a trial: how soon it came to which loss."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-# A loss under a rate that warms up linearly falls about as the square of the tokens, no faster.
-_MOST_POWER = 2.0
-_LEAST_POWER = 0.5
+# Under a rate that warms up linearly the gain grows about as the square of the tokens, no faster.
+_POWER_BEFORE = 2.0
 _FAR_BELOW = 1e-3  # of the first record's tokens: where the curve is taken to begin
 
 
@@ -19,8 +18,8 @@ _FAR_BELOW = 1e-3  # of the first record's tokens: where the curve is taken to b
 class Pace:
     """What was gained since the base's own loss, and by when first.
 
-    Between two records, and before the first, the gain is taken to grow as a power of the tokens.
-    Shapes: R records, with growing tokens and growing gains.
+    Between two records the gain is taken to grow as a power of the tokens, and before the first as
+    their square. Shapes: R records, with growing tokens and growing gains, the first one a guess.
 
     Attributes:
         log_tokens_R: Natural logarithm of the tokens.
@@ -32,11 +31,11 @@ class Pace:
 
     @classmethod
     def of(cls, start_loss: float, points: Iterable[tuple[int, float]]) -> Self | None:
-        """The pace of some trials together; None where they have gained nothing.
+        """The pace of a trial; None where it has gained nothing.
 
         Args:
             start_loss: The base's own, in nats.
-            points: Tokens and validation losses of all of them, in any order.
+            points: Tokens and validation losses, in any order.
         """
         records: list[tuple[float, float]] = []
         for tokens, loss in sorted(points):
@@ -45,15 +44,16 @@ class Pace:
         if not records:
             return None
         tokens_R, gain_R = np.log(np.array(records)).T
-        power = _MOST_POWER
-        if len(records) > 1:
-            rise = (gain_R[1] - gain_R[0]) / max(tokens_R[1] - tokens_R[0], 1e-9)
-            power = float(np.clip(rise, _LEAST_POWER, _MOST_POWER))
         back = np.log(_FAR_BELOW)
         return cls(
             np.concatenate([[tokens_R[0] + back], tokens_R]),
-            np.concatenate([[gain_R[0] + power * back], gain_R]),
+            np.concatenate([[gain_R[0] + _POWER_BEFORE * back], gain_R]),
         )
+
+    @property
+    def first_tokens(self) -> int:
+        """Of the first record: what was before is a guess."""
+        return round(float(np.exp(self.log_tokens_R[1])))
 
     @property
     def gain(self) -> float:

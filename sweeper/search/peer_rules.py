@@ -17,9 +17,9 @@ Warmup = int | float
 
 ASHA_REDUCTION = 3
 # How much faster than so far a trial may still go the leaders' way.
-CATCH_UP = 1.5
+CATCH_UP = 1.25
 # Ends nearer than this share of each other are told apart by their noise.
-END_NOISE = 0.005
+END_NOISE = 0.002
 # Of losses on the same tokens on the way, where most of the noise is common to all trials.
 WAY_NOISE = 0.001
 
@@ -32,14 +32,14 @@ class Peers:
         best_val_loss: Lowest validation loss that any other trial has reached.
         at_rung: Validation losses of the others at the rung nearest below so
             many tokens.
-        leaders: Tokens and validation losses of the best of the completed trials and of those that
-            are still running, in any order: what has failed or was ended leads nobody. With a
+        leaders: Curves, of tokens and validation losses, of the best of the completed trials and
+            of those that are still running: what has failed or was ended leads nobody. With a
             warmup given, only of trials that warm up likewise.
     """
 
     best_val_loss: Callable[[], float | None]
     at_rung: Callable[[int], Sequence[float]]
-    leaders: Callable[[Warmup | None], Sequence[tuple[int, float]]]
+    leaders: Callable[[Warmup | None], Sequence[Sequence[tuple[int, float]]]]
 
 
 @dataclass(frozen=True)
@@ -64,14 +64,16 @@ class Passage:
 
 
 def judge_by_lag(passages: Sequence[Passage], peers: Peers) -> Stop | None:
-    """A trial is ended at any rung where it has fallen too far behind the pace of the leaders.
+    """A trial is ended at any rung where it has fallen too far behind the pace of a leader.
 
     Recipes of one study differ mostly in how soon they come to a loss, not in the way there. So a
-    trial that took r times the tokens of the leaders to come to its lowest loss is taken to go on
-    along their curve r times as slowly, or, to be fair to late improvement, `CATCH_UP` times faster
-    than that; where even so its end lies further above what the leaders have reached than the
-    noise, it is ended. Leaders that still run are known up to where they are, and nobody has to
-    do better than that. Whoever leads is never ended.
+    trial that took r times the tokens of a leader to come to its lowest loss is taken to go on
+    along the leader's curve r times as slowly, or, to be fair to late improvement, `CATCH_UP` times
+    faster than that; where even so its end lies further above what the leader has reached than the
+    noise, it is ended. A leader that still runs is known up to where it is, and nobody has to do
+    better than that. Each leads by itself, since the quickest at first need not end lowest, and
+    from its own first rung on: one whose steps are wide says nothing about what is before.
+    Whoever leads is never ended.
 
     Freeze-thaw methods (Swersky et al. 2014, arXiv:1406.3896) fit such curves by a model; this
     takes the form of the curve from the leaders. Its margins were chosen on recorded runs.
@@ -81,10 +83,18 @@ def judge_by_lag(passages: Sequence[Passage], peers: Peers) -> Stop | None:
         peers: The others.
     """
     at = passages[-1]
-    pace = Pace.of(at.start_loss, peers.leaders(at.warmup))
-    if pace is None:
-        return None
     lowest = min(at.start_loss, *(passage.val_loss for passage in passages))
+    for curve in peers.leaders(at.warmup):
+        pace = Pace.of(at.start_loss, curve)
+        if pace is not None and (evidence := _lag_behind(pace, at, lowest)):
+            return Stop(StopReason.PEERS, evidence)
+    return None
+
+
+def _lag_behind(pace: Pace, at: Passage, lowest: float) -> str | None:
+    """In words; None where a trial of so low a loss may still come to where a leader is."""
+    if at.tokens < pace.first_tokens:
+        return None
     gain = at.start_loss - lowest + WAY_NOISE * lowest
     if gain >= pace.gain or (place := pace.tokens_to(gain)) >= at.tokens:
         return None
@@ -93,11 +103,10 @@ def judge_by_lag(passages: Sequence[Passage], peers: Peers) -> Stop | None:
     leading = at.start_loss - pace.gain
     if pace.gain - end_gain <= END_NOISE * leading:
         return None
-    return Stop(
-        StopReason.PEERS,
-        f"val loss {lowest:.4f} after {at.tokens:,} tokens, where the leaders came within "
-        f"{place:,.0f}; {CATCH_UP:g} times faster from here it would end at "
-        f"{at.start_loss - end_gain:.4f}, above the {leading:.4f} that they have reached",
+    return (
+        f"val loss {lowest:.4f} after {at.tokens:,} tokens, which took a leader {place:,.0f}; "
+        f"{CATCH_UP:g} times as fast from here it would end at {at.start_loss - end_gain:.4f}, "
+        f"above the {leading:.4f} that the leader has reached"
     )
 
 

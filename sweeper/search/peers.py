@@ -26,9 +26,9 @@ def peers_of(store: StudyStore, claim: Claim) -> Peers:
     def at_rung(tokens: int) -> list[float]:
         return _reached(others(), tokens, rungs)
 
-    def leaders(warmup: Warmup | None) -> list[tuple[int, float]]:
+    def leaders(warmup: Warmup | None) -> list[list[tuple[int, float]]]:
         curves = (t.intermediate_values for t in _leaders(others()) if _warms_up(t, warmup))
-        return [point for curve in curves for point in curve.items()]
+        return [list(curve.items()) for curve in curves if curve]
 
     rungs = store.spec.evaluate.rungs
     return Peers(best, at_rung, leaders)

@@ -258,7 +258,7 @@ def leading(watch: Monitor) -> Monitor:
     """With a leader that comes to its end at 4 nats, and warms up over a tenth."""
     curve = [(tokens, START - 2 * (tokens / 51_200) ** 0.3) for tokens in range(0, 51_201, 2_560)]
     watch.peers = Peers(
-        lambda: 4.0, lambda _: [], lambda warmup: curve if warmup in (None, 0.1) else []
+        lambda: 4.0, lambda _: [], lambda warmup: [curve] if warmup in (None, 0.1) else []
     )
     return watch
 

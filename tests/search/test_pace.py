@@ -29,11 +29,13 @@ def test_between_records_the_gain_is_a_power_of_the_tokens() -> None:
     for tokens in (12, 50, 300, 999):
         assert pace.gain_at(tokens) == pytest.approx(0.01 * tokens**0.7)
         assert pace.tokens_to(0.01 * tokens**0.7) == pytest.approx(tokens)
-    assert pace.gain_at(2) == pytest.approx(0.01 * 2**0.7), "and before the first as after it"
 
 
-def test_one_record_is_taken_for_the_square_of_the_tokens() -> None:
-    assert pace_of((100, 5.0)).gain_at(50) == pytest.approx(0.25)
+def test_what_was_before_the_first_record_is_guessed_as_the_square_of_the_tokens() -> None:
+    pace = pace_of((100, 5.0), (200, 4.5))
+    assert pace.first_tokens == pytest.approx(100)
+    assert pace.gain_at(50) == pytest.approx(0.25)
+    assert pace.tokens_to(0.25) == pytest.approx(50)
 
 
 @pytest.mark.parametrize("points", [[], [(0, 5.0)], [(0, 6.0), (10, 6.0), (20, 6.5)]])

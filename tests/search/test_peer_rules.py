@@ -19,7 +19,7 @@ def loss(tokens: float, slowness: float = 1.0) -> float:
 
 def led_by(slowness: float, *, up_to: int = TOTAL) -> Peers:
     curve = [(t, loss(t, slowness)) for t in (0, *RUNGS, TOTAL) if t <= up_to]
-    return Peers(lambda: None, lambda _: [], lambda _: curve)
+    return Peers(lambda: None, lambda _: [], lambda _: [curve])
 
 
 def ended_at(slowness: float, peers: Peers) -> int | None:
@@ -32,7 +32,7 @@ def ended_at(slowness: float, peers: Peers) -> int | None:
     return None
 
 
-@pytest.mark.parametrize("slowness", [0.3, 0.9, 1.0, 1.05, 1.2])
+@pytest.mark.parametrize("slowness", [0.3, 0.9, 1.0, 1.05, 1.1])
 def test_whoever_may_still_catch_up_goes_on(slowness: float) -> None:
     assert ended_at(slowness, led_by(1.0)) is None
 
@@ -53,7 +53,22 @@ def test_nobody_has_to_do_better_than_the_leaders_have_done() -> None:
 def test_without_leaders_or_with_such_as_gained_nothing_all_go_on() -> None:
     assert ended_at(100.0, Peers(lambda: None, lambda _: [], lambda _: [])) is None
     flat = [(tokens, START + 0.1) for tokens in RUNGS]
-    assert ended_at(100.0, Peers(lambda: None, lambda _: [], lambda _: flat)) is None
+    assert ended_at(100.0, Peers(lambda: None, lambda _: [], lambda _: [flat])) is None
+
+
+def test_each_leads_by_itself() -> None:
+    """One that was quick at first and got no farther ends nobody who will come as far."""
+    quick = [(1_000, START - 0.9), (2_000, START - 1.0), (TOTAL, START - 1.0)]
+    lowest = [(t, loss(t, 1.0)) for t in (0, *RUNGS, TOTAL)]
+    both = Peers(lambda: None, lambda _: [], lambda _: [quick, lowest])
+    assert ended_at(1.05, both) is None
+
+
+def test_one_whose_steps_are_wide_says_nothing_of_what_was_before_its_first() -> None:
+    wide = Peers(lambda: None, lambda _: [], lambda _: [[(32_000, 4.5), (64_000, 4.1)]])
+    early, late = Passage(16_000, TOTAL, 2, START, START), Passage(32_000, TOTAL, 4, START, START)
+    assert judge_by_lag([early], wide) is None
+    assert judge_by_lag([early, late], wide) is not None
 
 
 def test_a_jump_does_not_take_back_what_was_gained() -> None:
@@ -68,8 +83,8 @@ def test_evidence_tells_place_end_and_what_was_reached() -> None:
     stop = judge_by_lag([passage], led_by(1.0))
     assert stop is not None
     assert stop.evidence == (
-        "val loss 5.8555 after 8,000 tokens, where the leaders came within 417; 1.5 times faster "
-        "from here it would end at 5.2895, above the 4.2551 that they have reached"
+        "val loss 5.8555 after 8,000 tokens, which took a leader 785; 1.25 times as fast from here "
+        "it would end at 5.1248, above the 4.2551 that the leader has reached"
     )
 
 

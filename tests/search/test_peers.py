@@ -40,11 +40,11 @@ def test_best_completed_and_all_running_trials_lead(store: StudyStore) -> None:
     of_best = [(rung * RUNG, loss) for rung, loss in enumerate((6.0, 5.5, 5.0, 4.5, 4.0))]
     of_quick = [(0, 6.0), (RUNG, 4.1)]
     of_diverging = [(0, 6.0), (RUNG, 4.2), (2 * RUNG, 9.0)]
-    assert sorted(peers.leaders(None)) == sorted(of_best + of_quick + of_diverging), "they run"
+    assert peers.leaders(None) == [of_best, of_quick, of_diverging], "they run"
     store.finish(best, result(val_loss=4.0))
     store.finish(quick_then_poor, result(val_loss=4.1))
     store.finish(diverging, result(StopReason.SPIKE, 9.0))
-    assert sorted(peers.leaders(None)) == of_best
+    assert peers.leaders(None) == [of_best]
     assert peers.at_rung(RUNG) == [5.5, 4.1, 4.2]
     assert peers.best_val_loss() == 4.0
 
@@ -52,7 +52,7 @@ def test_best_completed_and_all_running_trials_lead(store: StudyStore) -> None:
 def test_leaders_of_another_warmup_are_left_out_where_that_matters(store: StudyStore) -> None:
     other = trial(store, 6.0, 5.0)
     peers = peers_of(store, trial(store, 6.0))
-    assert len(peers.leaders(other.hyperparameters.warmup)) == 2
+    assert peers.leaders(other.hyperparameters.warmup) == [[(0, 6.0), (RUNG, 5.0)]]
     assert peers.leaders(0.37) == []
 
 

@@ -32,7 +32,7 @@ def figure_throughput(results: StudyResults) -> Figure:
         _draw_column(axes, column, [t for t in measured if _block(t) == block], colours)
     _draw_baseline_speed(axes, results)
     _show_columns(axes, blocks, measured)
-    canvas.legend_below(figure, _speed_handles(axes, colours), columns=8)
+    canvas.legend_below(figure, _speed_handles(axes, colours))
     return figure
 
 
