@@ -13,6 +13,7 @@ from rich.text import Text
 from sweeper.reports import words
 from sweeper.search.forecast import Forecast
 from sweeper.search.measured import Measured
+from sweeper.search.prospects import Prospect
 from sweeper.study import Choice, Dimension, Hyperparameters, StudySpec
 from sweeper.training.command import variables_of
 from sweeper.training.course import Course
@@ -83,10 +84,66 @@ def _costs(spec: StudySpec, forecast: Forecast) -> list[str]:
         lines = [*_ground(spec, forecast.measured), crew, time, *_remarks(forecast.measured)]
     else:
         lines = [*_command(spec, forecast), crew, f"{most}; their time was not measured"]
+    lines += _after(spec, forecast)
     if spec.budget.wall_clock_s is not None:
         lines.append(f"Stops at the latest after {words.duration(spec.budget.wall_clock_s)}")
     lines.append(f"Results would be written to {os.path.relpath(spec.output_folder)}")
     return lines
+
+
+def _after(spec: StudySpec, forecast: Forecast) -> list[str]:
+    """What follows the search, and all of it together."""
+    if forecast.looks is None:
+        return []
+    lines = [
+        f"Then other seeds: {_prospect(spec, forecast, forecast.looks)}; a look that decides saves "
+        "the next"
+    ]
+    if any(h.expectation is not None and h.expectation[0] == "speed" for h in spec.hypotheses):
+        lines.append("Before these, speeds are measured in turns, which trains nothing")
+    num_trials = forecast.looks.most
+    if forecast.ablation is not None:
+        lines.append(f"Then the ablation: {_prospect(spec, forecast, forecast.ablation)}")
+        num_trials += forecast.ablation.most
+    return [*lines, _whole(spec, forecast, num_trials)]
+
+
+def _prospect(spec: StudySpec, forecast: Forecast, prospect: Prospect) -> str:
+    """Such as `15 to 48 trials, 600k to 1.92M tokens, 2 min to 6 min 20 s`."""
+    if not prospect.most:
+        return "nothing"
+    most = _amounts(spec, forecast, prospect.most)
+    if not prospect.least:
+        return f"at most {', '.join(most)}"
+    if prospect.least == prospect.most:
+        return ", ".join(most)
+    least = _amounts(spec, forecast, prospect.least)
+    least = [text.removesuffix(" trials").removesuffix(" tokens") for text in least]
+    return ", ".join(f"{a} to {b}" for a, b in zip(least, most, strict=True))
+
+
+def _amounts(spec: StudySpec, forecast: Forecast, num_trials: int) -> list[str]:
+    tokens = words.count(num_trials * spec.budget.tokens_per_trial)
+    amounts = [words.plural(num_trials, "trial"), f"{tokens} tokens"]
+    if forecast.measured is not None:
+        amounts.append(words.duration(num_trials * forecast.measured.trial_s))
+    return amounts
+
+
+def _whole(spec: StudySpec, forecast: Forecast, num_trials: int) -> str:
+    """Search, other seeds and ablation; the study's tokens hold for all of it."""
+    tokens = forecast.tokens + num_trials * spec.budget.tokens_per_trial
+    most = spec.budget.tokens
+    if most is not None and tokens > most:
+        return (
+            f"In all at most {words.count(most)} tokens, by budget.tokens; other seeds that would "
+            "take more are left out"
+        )
+    text = f"In all at most {words.count(tokens)} tokens"
+    if forecast.measured is None:
+        return text
+    whole_s = forecast.measured.seconds + num_trials * forecast.measured.trial_s
+    return f"{text}, about {words.duration(whole_s)}"
 
 
 def _crew(forecast: Forecast) -> str:

@@ -10,6 +10,7 @@ import optuna
 from sweeper.search.crew import Crew, assumed_crew, is_measured
 from sweeper.search.measured import Measured
 from sweeper.search.prescribed import fixed_trials, most_trials
+from sweeper.search.prospects import Prospect, ablation_ahead, looks_ahead
 from sweeper.search.samplers import new_sampler
 from sweeper.search.space import distributions_of, draw
 from sweeper.search.trainers import new_trainer
@@ -30,6 +31,8 @@ class Forecast:
         crew: Workers and threads.
         will_measure: Whether the run measures at its start which crew is fastest.
         measured: What they take here; None for a command, which is not run to find out.
+        looks: What other seeds may take after the search; None without `verify`.
+        ablation: What the ablation may take after these; None where none was asked for.
     """
 
     num_trials: int
@@ -39,6 +42,8 @@ class Forecast:
     crew: Crew
     will_measure: bool
     measured: Measured | None
+    looks: Prospect | None = None
+    ablation: Prospect | None = None
 
 
 def forecast(spec: StudySpec) -> Forecast:
@@ -60,7 +65,19 @@ def forecast(spec: StudySpec) -> Forecast:
 
         recipes = [*(recipe for _, recipe in fixed), *sampled]
         measured = measure(spec, recipes, crew, tokens)
-    return Forecast(num_trials, fixed, sampled, tokens, crew, is_measured(spec), measured)
+    return Forecast(
+        num_trials,
+        fixed,
+        sampled,
+        tokens,
+        crew,
+        is_measured(spec),
+        measured,
+        looks=looks_ahead(spec, spec.verify, num_trials) if spec.verify else None,
+        ablation=ablation_ahead(spec, spec.verify, num_trials)
+        if spec.verify and spec.verify.ablate
+        else None,
+    )
 
 
 def _recipes(

@@ -11,7 +11,8 @@ class Measured:
     """What a study's trials take; times hold for this machine.
 
     Attributes:
-        seconds: Time for all tokens with all workers busy, evaluation included.
+        seconds: Time for the search's tokens with all workers busy, evaluation included.
+        trial_s: Time of one whole trial in such a crew: a worker's, shared out among all workers.
         tokens_per_s: Training speed of one worker, by block size.
         evaluation_share: Part of a trial's time that evaluation takes, 0 to 1.
         num_documents: Of the corpus, before the split.
@@ -21,6 +22,7 @@ class Measured:
     """
 
     seconds: float
+    trial_s: float
     tokens_per_s: Mapping[int, float]
     evaluation_share: float
     num_documents: int

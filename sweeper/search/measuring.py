@@ -48,9 +48,11 @@ def measure(
     evaluations_s = (1 + len(spec.evaluate.rungs.within(per_trial - 1))) * evaluation_s
     training_s = [per_trial / speeds[recipe.block_size] for recipe in recipes]
     trial_s = sum(training_s) / len(training_s) + evaluations_s
-    whole_s = trial_s * tokens / per_trial / crew.count
+    shared_s = trial_s / crew.count
+    whole_s = shared_s * tokens / per_trial
     return Measured(
         seconds=whole_s + (PRETRAINING_SECONDS if has_to_pretrain else 0.0),
+        trial_s=shared_s,
         tokens_per_s=speeds,
         evaluation_share=evaluations_s / trial_s,
         num_documents=bench.num_documents,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,7 +26,7 @@ from sweeper.training.packed.engine import PackedEngine
 from sweeper.training.setup import Setup
 from sweeper.training.workbench import Workbench
 from tests.search.conftest import NewStudy
-from tests.search.fakes import overwrite_lease
+from tests.search.fakes import overwrite_lease, trained
 from tests.training.rows import Row
 
 NUM_TRIALS = 5
@@ -269,23 +268,24 @@ def test_a_suspended_worker_does_not_take_its_own_trials_twice(
     assert_all_complete(spec)
 
 
-def test_one_experiment_in_two_guises_is_lent_to_a_later_trial(
-    new_study: NewStudy, script: object, tmp_path: Path
+@pytest.mark.usefixtures("script")
+def test_one_experiment_in_two_guises_is_trained_once_though_there_is_room_for_both(
+    new_study: NewStudy,
 ) -> None:
+    """A trial that was begun before, under a version that trained both, has its tokens counted."""
     spec = new_study(
         space={},
         search={"sampler": "list"},
-        trials=[
-            {"learning_rate": 2e-3},
-            {"learning_rate": 3e-3},
-            {"batch_size": 4, "accumulation": 2},
-        ],
-        budget={"trials": 4},
+        trials=[{"batch_size": 4, "accumulation": 2}, {"learning_rate": 2e-3}],
+        budget={"trials": 3},
     )
-    assert work(order_for(spec)) == WorkReport()
+    order = order_for(spec)
+    trained(StudyStore(spec, create=False), 1, 900)
+    assert work(order) == WorkReport()
     trials = trials_of(spec)
-    assert [trial.user_attrs[attrs.SAME_AS] for trial in trials] == [None, None, None, 0]
-    assert trials[3].value == trials[0].value
+    assert [trial.user_attrs[attrs.SAME_AS] for trial in trials] == [None, 0, None]
+    assert trials[1].value == trials[0].value
+    assert trials[1].user_attrs[attrs.LOST_TOKENS] == 900
 
 
 @pytest.mark.usefixtures("script")
