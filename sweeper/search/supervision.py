@@ -1,0 +1,185 @@
+"""A desk and those who train at it in a child: what passes between the two processes.
+
+The child calls the desk's methods by name. What only tells is not waited for, so a step costs no
+more than writing a point into a pipe; what asks is answered. Interruptions are not asked for: the
+supervisor sends them, and a thread of the child keeps them at hand.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, cast
+
+from sweeper.curves import Point, Stop
+from sweeper.search.audit import Audit
+from sweeper.search.child import Child, Nursery, listen, portable
+from sweeper.search.desk import Desk, Task, train_at
+from sweeper.study import StudySpec
+from sweeper.training.outcome import Outcome
+from sweeper.training.setup import Setup
+
+POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The child calls a method of the desk.
+
+    Attributes:
+        name: The method; `_DONE` is none of them.
+        arguments: What it is given.
+        is_answered: Whether the child waits for what it returns or raises.
+    """
+
+    name: str
+    arguments: tuple[Any, ...] = ()
+    is_answered: bool = False
+
+
+@dataclass(frozen=True)
+class _Answer:
+    value: Any = None
+    error: Exception | None = None
+
+
+_DONE = "done"  # with the defect outside any trial that ended it, if one did
+
+
+class RemoteDesk:
+    """A `Desk` in another process."""
+
+    def __init__(self, calls: Connection, orders: Connection) -> None:
+        self._calls = calls
+        self._stops: dict[int, Stop] = {}
+        listen(orders, self._obey)
+
+    def _obey(self, order: tuple[int, Stop]) -> None:
+        number, stop = order
+        self._stops[number] = stop
+
+    def take(self) -> Task | None:
+        """See `Desk.take`."""
+        task = cast("Task | None", self._ask("take"))
+        if task is not None:
+            self._stops.pop(task.number, None)  # of the last time that it was here
+        return task
+
+    def interrupt(self, number: int) -> Stop | None:
+        """See `Desk.interrupt`."""
+        return self._stops.get(number)
+
+    def show(self, number: int, point: Point) -> None:
+        """See `Desk.show`."""
+        self._tell("show", number, point)
+
+    def best_val_loss(self, number: int) -> float | None:
+        """See `Desk.best_val_loss`."""
+        return cast("float | None", self._ask("best_val_loss", number))
+
+    def losses_at(self, number: int, tokens: int) -> list[float]:
+        """See `Desk.losses_at`."""
+        return cast("list[float]", self._ask("losses_at", number, tokens))
+
+    def pace_at(self, number: int, tokens: int) -> float | None:
+        """See `Desk.pace_at`."""
+        return cast("float | None", self._ask("pace_at", number, tokens))
+
+    def note_audit(self, number: int, audit: Audit) -> None:
+        """See `Desk.note_audit`."""
+        self._tell("note_audit", number, audit)
+
+    def settle(self, number: int, ended: Outcome | Exception) -> None:
+        """See `Desk.settle`."""
+        self._tell("settle", number, portable(ended) if isinstance(ended, Exception) else ended)
+
+    def _tell(self, name: str, *arguments: Any) -> None:
+        self._calls.send(_Call(name, arguments))
+
+    def _ask(self, name: str, *arguments: Any) -> Any:
+        self._calls.send(_Call(name, arguments, is_answered=True))
+        answer: _Answer = self._calls.recv()
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+
+def _train(calls: Connection, orders: Connection, spec: StudySpec, setup: Setup) -> None:
+    defect: Exception | None = None
+    try:
+        train_at(RemoteDesk(calls, orders), spec, setup)
+    except Exception as error:  # the process's boundary: it is raised beyond it
+        defect = portable(error)
+    calls.send(_Call(_DONE, (defect,)))
+
+
+def train_in_child(
+    desk: Desk,
+    spec: StudySpec,
+    setup: Setup,
+    nursery: Nursery,
+    log: Path,
+    in_hand: Callable[[], list[int]],
+) -> None:
+    """`train_at` in a child.
+
+    Args:
+        desk: Where its trials come from.
+        spec: Their study.
+        setup: What they are trained with.
+        nursery: Where the child comes from.
+        log: A file that gets what the child prints, while it lives.
+        in_hand: Numbers of the trials that the child has.
+
+    Raises:
+        ChildDied: It was killed, or crashed; the trials in hand are not settled.
+    """
+    with Child(_train, (spec, setup), nursery, log) as child:
+        _Supervisor(desk, child, in_hand).supervise()
+
+
+class _Supervisor:
+    def __init__(self, desk: Desk, child: Child, in_hand: Callable[[], list[int]]) -> None:
+        self._desk = desk
+        self._child = child
+        self._in_hand = in_hand
+        self._told: set[int] = set()  # trials in hand that were told to stop
+        self._looked_at = time.monotonic()
+
+    def supervise(self) -> None:
+        """Serve the child until it is done."""
+        while True:
+            call: _Call | None = self._child.receive(POLL_SECONDS)
+            if call is not None and call.name == _DONE:
+                (defect,) = call.arguments
+                if defect is not None:
+                    raise defect
+                return
+            if call is not None:
+                self._serve(call)
+            if time.monotonic() - self._looked_at > POLL_SECONDS:
+                self._interrupt()
+
+    def _serve(self, call: _Call) -> None:
+        method = getattr(self._desk, call.name)
+        if not call.is_answered:
+            method(*call.arguments)
+            return
+        try:
+            answer = _Answer(method(*call.arguments))
+        except Exception as error:  # the trial's boundary: the child's to meet, as if it were here
+            answer = _Answer(error=portable(error))
+        self._child.answer(answer)
+
+    def _interrupt(self) -> None:
+        """Send on, once, what the desk would have its trials stop for."""
+        self._looked_at = time.monotonic()
+        numbers = self._in_hand()
+        self._told.intersection_update(numbers)
+        for number in numbers:
+            if number not in self._told and (stop := self._desk.interrupt(number)) is not None:
+                self._child.order((number, stop))
+                self._told.add(number)
