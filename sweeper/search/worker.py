@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,17 +12,16 @@ from pathlib import Path
 
 from optuna.exceptions import StorageInternalError
 
-from sweeper.curves import Point, Stop, StopReason, read_curve
+from sweeper.curves import Point, Stop, StopReason
 from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.audit import Audit
+from sweeper.search.books import Books
 from sweeper.search.child import ChildDied, Nursery
 from sweeper.search.claim import Claim
-from sweeper.search.dashboard import note_trial
 from sweeper.search.desk import Task, train_at
 from sweeper.search.holding import Holding
-from sweeper.search.memory import overflowing_batch
-from sweeper.search.outcomes import Result, failure
+from sweeper.search.outcomes import Result
 from sweeper.search.peer_rules import Peers
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import newest_point, storage_error, trial_folder
@@ -33,7 +30,6 @@ from sweeper.search.supervision import train_in_child
 from sweeper.search.timesheets import Timesheet
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import StudySpec
-from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
 from sweeper.training.setup import Setup
 
@@ -137,6 +133,7 @@ class _Worker:
             self._keep_up()
 
         with sheet, Holding(self._store, keep_up) as self._holding:
+            self._books = Books(self._store, self._holding, self._order.stop_file)
             if self._order.nursery is None:
                 train_at(self, self._spec, self._order.setup)
             else:
@@ -200,9 +197,9 @@ class _Worker:
                 self._holding.add(claim)
                 same = self._store.same_experiment(claim)
                 if same is not None:
-                    self._lend(claim, same.number, same.user_attrs)
+                    self._books.lend(claim, same.number, same.user_attrs)
                 elif refusal := self._store.memory_refusal(claim):
-                    self._end(claim, Result(refusal, None, 0, 0.0))
+                    self._books.end(claim, Result(refusal, None, 0, 0.0))
                 else:
                     return self._begin(claim)
         return None
@@ -248,7 +245,7 @@ class _Worker:
         """See `Desk.show`."""
         self._num_points += 1
         with self._study_errors():
-            self._report(self._claims[number], point)
+            self._books.report(self._claims[number], point)
 
     def best_val_loss(self, number: int) -> float | None:
         """See `Desk.best_val_loss`."""
@@ -280,66 +277,8 @@ class _Worker:
                 self._error = self._error or ended
                 self._holding.release(claim)
             elif isinstance(ended, Exception):  # a defect is this trial's failure
-                self._fail(claim, ended)
+                self._books.fail(claim, ended)
             elif ended.stop.reason is StopReason.PREEMPTED:
                 self._holding.release(claim)
             else:
-                self._finish(claim, ended)
-
-    def _report(self, claim: Claim, point: Point) -> None:
-        if point.val_loss is not None and math.isfinite(point.val_loss):
-            self._store.report(claim, point.tokens, point.val_loss)
-
-    def _finish(self, claim: Claim, outcome: Outcome) -> None:
-        last = outcome.curve.points[-1] if outcome.curve.points else Point(step=0, tokens=0)
-        self._report(claim, last)
-        result = Result(
-            stop=outcome.stop,
-            val_loss=outcome.curve.last_val_loss,
-            tokens=last.tokens,
-            seconds=last.seconds or 0.0,
-            best_val_loss=peers_of(self._store, claim).best_val_loss(),
-            overflow=overflowing_batch(
-                claim.hyperparameters, outcome.micro_batch, outcome.stop.reason
-            ),
-        )
-        self._end(claim, result)
-
-    def _lend(self, claim: Claim, number: int, values: dict[str, object]) -> None:
-        """Give a trial the result of another one that was the same experiment."""
-        stop = Stop(StopReason.COMPLETED, f"the same experiment as trial {number}; not paid twice")
-        val_loss = values[attrs.VAL_LOSS]
-        assert isinstance(val_loss, float), "completed trials have a validation loss"
-        self._keep_begun(claim)
-        curve = read_curve(trial_folder(self._spec, number) / "curve.jsonl")
-        for point in curve.evaluations():
-            self._report(claim, point)
-        self._store.annotate(claim, {attrs.MANIFEST: values.get(attrs.MANIFEST)})
-        self._end(claim, Result(stop, val_loss, 0, 0.0, same_as=number))
-
-    def _keep_begun(self, claim: Claim) -> None:
-        """What the trial was trained on before, if it was: nobody will go on from there."""
-        own = trial_folder(self._spec, claim.number) / "curve.jsonl"
-        if own.is_file():
-            keep_lost(own.parent, read_curve(own).points, 0)
-
-    def _fail(self, claim: Claim, error: Exception) -> None:
-        folder = trial_folder(self._spec, claim.number)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-        text = f"{type(error).__name__}: {error}"
-        stop = Stop(StopReason.ERROR, text.splitlines()[0][:500])
-        self._end(claim, failure(stop, newest_point(self._spec, claim.number)))
-
-    def _end(self, claim: Claim, result: Result) -> None:
-        """Tell how a trial ended; without a baseline the other workers need not go on either."""
-        note_trial(self._store, claim, result)
-        self._store.finish(claim, result)
-        self._holding.drop(claim)
-        if claim.is_baseline and result.stop.reason is StopReason.ERROR:
-            self._order.stop_file.touch()
-            raise WorkerError(
-                "the baseline failed, so there is nothing to compare with: "
-                f"{result.stop.evidence}. The whole story is in trials/{claim.number:04d}; mend "
-                f"it, remove the folder {self._spec.output_folder.name} and run the study again"
-            )
+                self._books.finish(claim, ended)
