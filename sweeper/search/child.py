@@ -25,6 +25,7 @@ from typing import Any, Self
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _PREPARATION = "sweeper.search.preloaded"  # of the fork server, by being loaded
 _LOG_BYTES = 4000
+_LAST_WORDS_SECONDS = 2.0
 
 _context = get_context("forkserver")
 
@@ -136,6 +137,14 @@ class Child:
         """End it at once, if it has not ended."""
         self._process.kill()
         self._process.join()
+
+    def abort(self, how: str) -> ChildDied:
+        """End it, where it can having it say first where it is; its death, in these words."""
+        if self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, signal.SIGABRT)  # `faulthandler` prints the stacks
+            self._process.join(_LAST_WORDS_SECONDS)
+        self.kill()
+        return ChildDied(how, self.written())
 
     def written(self) -> str:
         """The end of what it has printed."""

@@ -100,6 +100,7 @@ def _new_job(desk: Desk, spec: StudySpec, task: Task) -> Job:
             prune=spec.prune,
             peers=peers,
             protected=task.is_protected,
+            limit_s=spec.budget.time_per_trial_s,
         )
         if is_audited(spec, number):
             watch = Audited(watch, partial(desk.note_audit, number))

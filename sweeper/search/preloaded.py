@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import signal
 
+# A supervisor that loky started asks of its children that they know loky's way to start others.
+import joblib.externals.loky.backend.context  # noqa: F401
+
 from sweeper.search.child import die_with_parent
 from sweeper.search.signals import LEAVING
 

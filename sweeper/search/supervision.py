@@ -18,7 +18,9 @@ from sweeper.curves import Point, Stop
 from sweeper.search.audit import Audit
 from sweeper.search.child import Child, Nursery, listen, portable
 from sweeper.search.desk import Desk, Task, train_at
+from sweeper.search.pulse import Pulse
 from sweeper.study import StudySpec
+from sweeper.training.course import Course
 from sweeper.training.outcome import Outcome
 from sweeper.training.setup import Setup
 
@@ -135,44 +137,78 @@ def train_in_child(
         in_hand: Numbers of the trials that the child has.
 
     Raises:
-        ChildDied: It was killed, or crashed; the trials in hand are not settled.
+        ChildDied: It was killed, crashed or hung; the trials in hand are not settled.
     """
     with Child(_train, (spec, setup), nursery, log) as child:
-        _Supervisor(desk, child, in_hand).supervise()
+        _Supervisor(desk, spec, child, in_hand).supervise()
 
 
 class _Supervisor:
-    def __init__(self, desk: Desk, child: Child, in_hand: Callable[[], list[int]]) -> None:
+    def __init__(
+        self, desk: Desk, spec: StudySpec, child: Child, in_hand: Callable[[], list[int]]
+    ) -> None:
         self._desk = desk
+        self._spec = spec
         self._child = child
         self._in_hand = in_hand
         self._told: set[int] = set()  # trials in hand that were told to stop
+        self._courses: dict[int, Course] = {}
+        self._pulse = None if spec.workers.hang is None else Pulse(spec.workers.hang)
         self._looked_at = time.monotonic()
 
     def supervise(self) -> None:
         """Serve the child until it is done."""
         while True:
+            began = time.monotonic()
             call: _Call | None = self._child.receive(POLL_SECONDS)
-            if call is not None and call.name == _DONE:
+            if call is None:
+                self._listen_on(time.monotonic() - began)
+            elif call.name == _DONE:
                 (defect,) = call.arguments
                 if defect is not None:
                     raise defect
                 return
-            if call is not None:
-                self._serve(call)
+            else:
+                self._feel(call, self._serve(call))
             if time.monotonic() - self._looked_at > POLL_SECONDS:
                 self._interrupt()
 
-    def _serve(self, call: _Call) -> None:
+    def _serve(self, call: _Call) -> Any:
+        """What the desk says to a call; the child has it too, if it waits for it."""
         method = getattr(self._desk, call.name)
         if not call.is_answered:
-            method(*call.arguments)
-            return
+            return method(*call.arguments)
         try:
             answer = _Answer(method(*call.arguments))
         except Exception as error:  # the trial's boundary: the child's to meet, as if it were here
             answer = _Answer(error=portable(error))
         self._child.answer(answer)
+        return answer.value
+
+    def _feel(self, call: _Call, answer: Any) -> None:
+        """Learn from a call that the child is alive."""
+        if self._pulse is None:
+            return
+        if isinstance(answer, Task):
+            budget, rungs = self._spec.budget, self._spec.evaluate.rungs
+            course = Course.of(answer.hyperparameters, budget.tokens_per_trial, rungs)
+            self._courses[answer.number] = course
+            self._pulse.begin(answer.number)
+        elif call.name == "show":
+            number, point = call.arguments
+            is_rung_next = self._courses[number].is_rung(point.step + 1)
+            self._pulse.beat(number, time.monotonic(), is_rung_next=is_rung_next)
+        elif call.name == "settle":
+            self._pulse.end(call.arguments[0])
+
+    def _listen_on(self, seconds: float) -> None:
+        """Nothing was heard for so long; where that is too long in all, the child hangs."""
+        if self._pulse is None:
+            return
+        self._pulse.tick(seconds)
+        hang = self._pulse.hang()
+        if hang is not None:
+            raise self._child.abort(hang)
 
     def _interrupt(self) -> None:
         """Send on, once, what the desk would have its trials stop for."""

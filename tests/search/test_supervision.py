@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import signal
 from collections.abc import Callable
 from dataclasses import replace
+from multiprocessing.process import BaseProcess
 
 import pytest
 from optuna.trial import TrialState
@@ -26,7 +29,9 @@ NUM_TRIALS = 3
 
 def spec_of(new_study: NewStudy, name: str) -> StudySpec:
     budget = {"trials": NUM_TRIALS, "tokens_per_trial": 2000}
-    return new_study(name, budget=budget, prune={"spike": "off", "plateau": "off"})
+    workers = {"hang": {"factor": 2, "at_least": 2}}
+    prune = {"spike": "off", "plateau": "off"}
+    return new_study(name, budget=budget, prune=prune, workers=workers)
 
 
 def order_for(spec: StudySpec, *, slots: int = 2) -> WorkOrder:
@@ -36,11 +41,14 @@ def order_for(spec: StudySpec, *, slots: int = 2) -> WorkOrder:
     return replace(order, nursery=nursery_of(spec, 1))
 
 
+def children() -> list[BaseProcess]:
+    return [child for child in multiprocessing.active_children() if child.name == "training"]
+
+
 def kill_children() -> None:
-    for child in multiprocessing.active_children():
-        if child.name == "training":
-            child.kill()
-            child.join()
+    for child in children():
+        child.kill()
+        child.join()
 
 
 def when_shown(monkeypatch: pytest.MonkeyPatch, do: Callable[[int, Point], None]) -> None:
@@ -61,24 +69,24 @@ def whole(new_study: NewStudy) -> StudySpec:
     return spec
 
 
-def test_trials_of_a_child_that_was_killed_go_on_alone_and_come_to_the_same(
+def test_trials_of_a_child_that_was_killed_or_hangs_go_on_alone_and_come_to_the_same(
     new_study: NewStudy, whole: StudySpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spec = spec_of(new_study, "killed")
-    left = [True]
+    left = {(0, 5): signal.SIGKILL, (2, 6): signal.SIGSTOP}
 
-    def kill_once(number: int, point: Point) -> None:
-        if point.step == 5 and left and number == 0:
-            left.pop()
-            kill_children()
+    def strike(number: int, point: Point) -> None:
+        for child in children() if (number, point.step) in left else ():
+            assert child.pid is not None
+            os.kill(child.pid, left.pop((number, point.step)))
 
-    when_shown(monkeypatch, kill_once)
+    when_shown(monkeypatch, strike)
 
     assert work(order_for(spec)) == WorkReport()
 
     trials = StudyStore(spec, create=False).trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * NUM_TRIALS
-    assert [trial.user_attrs.get(attrs.CRASHES, 0) for trial in trials] == [1, 1, 0]
+    assert [trial.user_attrs.get(attrs.CRASHES, 0) for trial in trials] == [1, 1, 1]
     same = [trial.value for trial in StudyStore(whole, create=False).trials()]
     # What was trained beside another is not the same to the last bit.
     assert [trial.value for trial in trials] == pytest.approx(same, abs=1e-6)
@@ -87,6 +95,7 @@ def test_trials_of_a_child_that_was_killed_go_on_alone_and_come_to_the_same(
     told = (trial_folder(spec, 0) / "crashes.log").read_text()
     assert "it was killed (SIGKILL" in told
     assert "after step" in told
+    assert "it hung: no step for" in (trial_folder(spec, 2) / "crashes.log").read_text()
     assert not [*(spec.output_folder / "workers").iterdir()]
 
 
