@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeper.curves import Point, Stop
+from sweeper.curves import Point, Stop, StopReason
 from sweeper.search.monitor import Monitor
 from sweeper.search.peer_rules import Peers
 from sweeper.study import Hyperparameters, PruneSpec, Rungs
