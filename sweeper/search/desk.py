@@ -6,10 +6,10 @@ The trials may be trained in the same process, or in a child, by way of `RemoteD
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from sweeper.curves import Point, Stop
 from sweeper.search.audit import Audit, Audited, is_audited
@@ -53,14 +53,8 @@ class Desk(Protocol):
     def show(self, number: int, point: Point) -> None:
         """Show a trial's newest point, before it is judged."""
 
-    def best_val_loss(self, number: int) -> float | None:
-        """See `Peers.best_val_loss`, as seen from a trial."""
-
-    def losses_at(self, number: int, tokens: int) -> list[float]:
-        """See `Peers.at_rung`."""
-
-    def pace_at(self, number: int, tokens: int) -> float | None:
-        """See `Peers.pace_at`."""
+    def ask_peers(self, number: int, question: str, *arguments: Any) -> Any:
+        """What a question of `Peers` comes to, asked for a trial."""
 
     def note_audit(self, number: int, audit: Audit) -> None:
         """Write down the stop that a trial goes on from."""
@@ -87,11 +81,8 @@ def train_at(desk: Desk, spec: StudySpec, setup: Setup) -> None:
 
 def _new_job(desk: Desk, spec: StudySpec, task: Task) -> Job:
     number = task.number
-    peers = Peers(
-        partial(desk.best_val_loss, number),
-        partial(desk.losses_at, number),
-        partial(desk.pace_at, number),
-    )
+    questions = (question.name for question in fields(Peers))
+    peers = Peers(**{question: partial(desk.ask_peers, number, question) for question in questions})
 
     def new_watch(hyperparameters: Hyperparameters, course: Course) -> Watch:
         watch: Watch = Monitor(

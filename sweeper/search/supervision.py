@@ -78,17 +78,9 @@ class RemoteDesk:
         """See `Desk.show`."""
         self._tell("show", number, point)
 
-    def best_val_loss(self, number: int) -> float | None:
-        """See `Desk.best_val_loss`."""
-        return cast("float | None", self._ask("best_val_loss", number))
-
-    def losses_at(self, number: int, tokens: int) -> list[float]:
-        """See `Desk.losses_at`."""
-        return cast("list[float]", self._ask("losses_at", number, tokens))
-
-    def pace_at(self, number: int, tokens: int) -> float | None:
-        """See `Desk.pace_at`."""
-        return cast("float | None", self._ask("pace_at", number, tokens))
+    def ask_peers(self, number: int, question: str, *arguments: Any) -> Any:
+        """See `Desk.ask_peers`."""
+        return self._ask("ask_peers", number, question, *arguments)
 
     def note_audit(self, number: int, audit: Audit) -> None:
         """See `Desk.note_audit`."""

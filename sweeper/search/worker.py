@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from optuna.exceptions import StorageInternalError
 
@@ -22,7 +23,6 @@ from sweeper.search.claim import Claim
 from sweeper.search.desk import Task, train_at
 from sweeper.search.holding import Holding
 from sweeper.search.outcomes import Result
-from sweeper.search.peer_rules import Peers
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import newest_point, storage_error, trial_folder
 from sweeper.search.store import StudyStore
@@ -247,20 +247,9 @@ class _Worker:
         with self._study_errors():
             self._books.report(self._claims[number], point)
 
-    def best_val_loss(self, number: int) -> float | None:
-        """See `Desk.best_val_loss`."""
-        return self._peers(number).best_val_loss()
-
-    def losses_at(self, number: int, tokens: int) -> list[float]:
-        """See `Desk.losses_at`."""
-        return list(self._peers(number).at_rung(tokens))
-
-    def pace_at(self, number: int, tokens: int) -> float | None:
-        """See `Desk.pace_at`."""
-        return self._peers(number).pace_at(tokens)
-
-    def _peers(self, number: int) -> Peers:
-        return peers_of(self._store, self._claims[number])
+    def ask_peers(self, number: int, question: str, *arguments: Any) -> Any:
+        """See `Desk.ask_peers`."""
+        return getattr(peers_of(self._store, self._claims[number]), question)(*arguments)
 
     def note_audit(self, number: int, audit: Audit) -> None:
         """See `Desk.note_audit`."""
