@@ -62,6 +62,11 @@ class Holding:
         self.drop(claim)
         self._store.release(claim)
 
+    def abandon(self, claim: Claim) -> None:
+        """Let go of a claim whose training process died."""
+        self.drop(claim)
+        self._store.abandon(claim)
+
     def has_lost(self, claim: Claim) -> bool:
         """Whether another worker has taken the trial over."""
         return claim.number in self._lost

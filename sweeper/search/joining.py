@@ -6,6 +6,7 @@ import os
 
 from sweeper.search.clock import StudyClock
 from sweeper.search.crew import single_crew
+from sweeper.search.pool import nursery_of
 from sweeper.search.progress import take_snapshot
 from sweeper.search.runner import Observe, RunOutcome, Tell, make_stop_file
 from sweeper.search.signals import exit_code, leaving_signals
@@ -16,7 +17,7 @@ from sweeper.study import StudySpec
 
 
 def join_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
-    """Train trials of a study in this process, until there is none left to take.
+    """Train trials of a study for this process, in a child of it, until there is none left to take.
 
     The first to come makes the study. Trials that others are training then are theirs: whoever
     runs the study afterwards, or joins it, takes up what they leave behind.
@@ -46,7 +47,9 @@ def join_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
     with leaving_signals(stop) as received:
         try:
             new_trainer(spec).prepare(tell)
-            order = WorkOrder(spec, single_crew(spec).setup, clock.deadline, stop_file, None)
+            setup = single_crew(spec).setup
+            nursery = nursery_of(spec, setup.threads)
+            order = WorkOrder(spec, setup, clock.deadline, stop_file, None, nursery)
             report = train_trials(order, keep_up)
             keep_up()
         finally:

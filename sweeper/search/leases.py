@@ -58,6 +58,10 @@ class Lease:
         """The same, valid for a full term from now."""
         return replace(self, expires_at=now + LEASE_SECONDS)
 
+    def ended(self) -> Lease:
+        """The same, valid no longer."""
+        return replace(self, expires_at=0.0)
+
     def is_free(self, now: float) -> bool:
         """Whether another worker may take the trial: time is up, or the holder is dead."""
         if now > self.expires_at:

@@ -32,8 +32,9 @@ class Monitor:
         course: Its steps and rungs.
         prune: The study's rules.
         peers: The other trials.
-        protected: Only a loss that is no number ends it: the baseline and the
-            hypotheses are there to be compared at full length.
+        protected: Only a loss that is no number and the time limit end it: the baseline and
+            the hypotheses are there to be compared at full length.
+        limit_s: Seconds of training that it has; None: no limit.
     """
 
     hyperparameters: Hyperparameters
@@ -41,6 +42,7 @@ class Monitor:
     prune: PruneSpec
     peers: Peers
     protected: bool
+    limit_s: float | None = None
     _points: list[Point] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,9 +71,19 @@ class Monitor:
         self.replay(point)
         if broken := find_non_finite(point):
             return Stop(StopReason.NON_FINITE, broken.evidence)
-        if self.protected or point.step >= self.course.total_steps:
+        if point.step >= self.course.total_steps:
+            return None
+        if self.limit_s is not None and (point.seconds or 0.0) > self.limit_s:
+            return Stop(StopReason.TIMEOUT, self._time_evidence(point))
+        if self.protected:
             return None
         return self._judge_spike(point) or self._judge_rung(point)
+
+    def _time_evidence(self, point: Point) -> str:
+        return (
+            f"{point.seconds:.0f} s of training by step {point.step} of {self.course.total_steps}, "
+            f"more than the {self.limit_s:.0f} s of budget.time_per_trial"
+        )
 
     def _judge_spike(self, point: Point) -> Stop | None:
         rule = self.prune.spike

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from sweeper.errors import StorageError, WorkerError
 from sweeper.files import write_durably
-from sweeper.search.pool import PoolCrash, close_pool, run_in_workers
+from sweeper.search.child import call_in_child
+from sweeper.search.pool import PoolCrash, close_pool, nursery_of, run_in_workers
 from sweeper.search.verification import BASELINE, FOLDER, Plan, verification_folder
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec
@@ -89,7 +90,7 @@ class _Order:
 
 def _turns(order: _Order) -> Sequence[Sequence[float]]:
     if order.spec.workers.backend == "inline":
-        return _measured(order, lambda: True)
+        return _measured(order)
     try:
         return run_in_workers(_work, order, 1, order.setup.threads)[0]
     except PoolCrash as died:
@@ -100,11 +101,15 @@ def _turns(order: _Order) -> Sequence[Sequence[float]]:
 
 
 def _work(order: _Order) -> Sequence[Sequence[float]]:
+    """Measure in a worker's child, as trials are trained there."""
+    log = verification_folder(order.spec) / f"{os.getpid()}.log"
+    nursery = nursery_of(order.spec, order.setup.threads)
     with following(order.parent_pid), quiet_signals():
-        return _measured(order, lambda: not was_told_to_stop())
+        turns = call_in_child(_measured, order, nursery, log, lambda: not was_told_to_stop())
+    return turns or []
 
 
-def _measured(order: _Order, go_on: Callable[[], bool]) -> Sequence[Sequence[float]]:
+def _measured(order: _Order) -> Sequence[Sequence[float]]:
     from sweeper.training.pace import speeds_in_turns
 
-    return speeds_in_turns(order.spec, order.setup, order.recipes, order.num_turns, go_on)
+    return speeds_in_turns(order.spec, order.setup, order.recipes, order.num_turns, lambda: True)

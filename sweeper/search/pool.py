@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import as_completed
 from typing import Any, TypeVar
+
+from sweeper.search.child import ChildDied, Nursery
+from sweeper.search.trainers import training_modules
+from sweeper.study import StudySpec
 
 # Read by the libraries under torch and numpy when a worker imports them.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -18,6 +23,15 @@ MEMORY_VARIABLES = {
 _executors: list[Any] = []  # loky's, of this process
 _Order = TypeVar("_Order")
 _Answer = TypeVar("_Answer")
+
+
+def nursery_of(spec: StudySpec, threads: int) -> Nursery:
+    """Where processes come from that train a study with so many CPU threads."""
+    return Nursery(training_modules(spec), _variables(threads))
+
+
+def _variables(threads: int) -> dict[str, str]:
+    return {name: str(threads) for name in THREAD_VARIABLES} | MEMORY_VARIABLES
 
 
 class PoolCrash(Exception):
@@ -42,13 +56,17 @@ def run_in_workers(
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 
-    variables = {name: str(threads) for name in THREAD_VARIABLES} | MEMORY_VARIABLES
-    executor = get_reusable_executor(max_workers=count, env=variables)
+    executor = get_reusable_executor(max_workers=count, env=_variables(threads))
     if executor not in _executors:
         _executors.append(executor)
     try:
         futures = [executor.submit(task, order) for _ in range(count)]
+        for future in as_completed(futures):
+            future.result()  # the first that failed: others may wait for it in vain
         return [future.result() for future in futures]
+    except ChildDied as error:
+        close_pool(kill=True)
+        raise PoolCrash(str(error)) from error
     except (TerminatedWorkerError, ShutdownExecutorError) as error:
         raise PoolCrash(str(error).strip().splitlines()[0]) from error
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.errors import WorkerError
-from sweeper.search.pool import PoolCrash, run_in_workers
+from sweeper.search.child import call_in_child
+from sweeper.search.pool import PoolCrash, nursery_of, run_in_workers
 from sweeper.search.trainers import new_trainer
 from sweeper.search.worker_process import following, quiet_signals
 from sweeper.study import Choice, Hyperparameters, HyperparameterValue, Range, StudySpec
@@ -146,13 +147,20 @@ def _slots_to_try(spec: StudySpec, count: int) -> tuple[int, ...]:
 
 
 def _probe(order: _Order) -> tuple[PrecisionChoice | None, tuple[float, ...]]:
-    """Measure in a worker, at the same time as the others; nothing where somebody said stop."""
+    """Measure in a worker's child, as trials will be trained there."""
+    log = order.meeting.folder / f"{os.getpid()}.log"
+    with following(order.parent_pid), quiet_signals():
+        found: tuple[PrecisionChoice | None, tuple[float, ...]]
+        found = call_in_child(_probe_here, order, nursery_of(order.spec, order.setup.threads), log)
+    return found
+
+
+def _probe_here(order: _Order) -> tuple[PrecisionChoice | None, tuple[float, ...]]:
+    """Measure at the same time as the others; nothing where somebody said stop."""
     from sweeper.training.probe import probe
 
-    with following(order.parent_pid), quiet_signals():
-        meet = order.meeting.wait
-        with suppress(MeetingCancelled):
-            return probe(order.spec, order.setup, order.slots, order.recipes, meet)
+    with suppress(MeetingCancelled):
+        return probe(order.spec, order.setup, order.slots, order.recipes, order.meeting.wait)
     return None, ()
 
 

@@ -16,7 +16,7 @@ from optuna.exceptions import StorageInternalError
 from sweeper.errors import WorkerError
 from sweeper.search.clock import StudyClock
 from sweeper.search.crew import Crew, choose_crew
-from sweeper.search.pool import PoolCrash, close_pool, run_in_workers
+from sweeper.search.pool import PoolCrash, close_pool, nursery_of, run_in_workers
 from sweeper.search.probing import MeasuringStopped
 from sweeper.search.progress import Snapshot, take_snapshot
 from sweeper.search.signals import leaving_signals
@@ -137,6 +137,7 @@ class _Runner:
             deadline=self._clock.deadline,
             stop_file=self._stop_file,
             parent_pid=os.getpid(),
+            nursery=nursery_of(self._spec, crew.setup.threads),
         )
         pool = _Pool(order, crew.count, self._spec.workers.backend)
         saved_at = time.monotonic()
@@ -201,7 +202,7 @@ class _Pool:
             self._defect = defect
 
     def _inline(self) -> None:
-        self.reports = [work(replace(self._order, parent_pid=None))]
+        self.reports = [work(replace(self._order, parent_pid=None, nursery=None))]
 
     def _loky(self, count: int) -> None:
         try:

@@ -252,6 +252,12 @@ class StudyStore:
             if self._renew(claim):
                 self._set(claim.trial_id, {attrs.LEASE: None})
 
+    def abandon(self, claim: Claim) -> None:
+        """Leave the trial as if its worker had died: so it counts when it is taken again."""
+        with study_lock(self.spec.output_folder):
+            if self._renew(claim):
+                self._set(claim.trial_id, {attrs.LEASE: claim.lease.ended().as_dict()})
+
     def report(self, claim: Claim, tokens: int, val_loss: float) -> None:
         """Show a rung's validation loss to everybody."""
         self.storage.set_trial_intermediate_value(claim.trial_id, tokens, val_loss)

@@ -15,3 +15,10 @@ def new_trainer(spec: StudySpec) -> Trainer:
     from sweeper.training.bench_trainer import BenchTrainer
 
     return BenchTrainer(spec)
+
+
+def training_modules(spec: StudySpec) -> tuple[str, ...]:
+    """What a process has to load that trains the study: seconds, where it is torch."""
+    if spec.command is not None:
+        return ("sweeper.training.command_trainer",)
+    return ("torch", "sweeper.training.bench_trainer")

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
-import traceback
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from optuna.exceptions import StorageInternalError
 
-from sweeper.curves import Point, Stop, StopReason, read_curve
+from sweeper.curves import Point, Stop, StopReason
 from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search import attributes as attrs
-from sweeper.search.audit import Audited, is_audited
+from sweeper.search.audit import Audit
+from sweeper.search.books import Books
+from sweeper.search.child import ChildDied, Nursery
 from sweeper.search.claim import Claim
-from sweeper.search.dashboard import note_trial
+from sweeper.search.desk import Task, train_at
 from sweeper.search.holding import Holding
-from sweeper.search.memory import overflowing_batch
-from sweeper.search.monitor import Monitor
-from sweeper.search.outcomes import Result, failure
+from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import newest_point, storage_error, trial_folder
 from sweeper.search.store import StudyStore
+from sweeper.search.supervision import train_in_child
 from sweeper.search.timesheets import Timesheet
-from sweeper.search.trainers import new_trainer
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
-from sweeper.study import Hyperparameters, StudySpec
-from sweeper.training.course import Course
-from sweeper.training.lost import keep_lost
+from sweeper.study import StudySpec
 from sweeper.training.outcome import Outcome
 from sweeper.training.setup import Setup
-from sweeper.training.trainer import Assignment, Job
-from sweeper.training.watches import Shown, Watch
 
+MAX_FRUITLESS_CHILDREN = 3  # that died in a row without a point of any trial
 # What no trial can help: the study ends here, and goes on when it is mended.
 STUDY_ERRORS = (SweeperError, OSError, StorageInternalError)
 
@@ -53,6 +48,7 @@ class WorkOrder:
         deadline: Unix time in seconds at which the study's wall clock is spent; None: never.
         stop_file: When it appears, the worker leaves after its step.
         parent_pid: The process without which the worker leaves; None: none.
+        nursery: Where the process comes from that it trains in; None: it trains in this one.
     """
 
     spec: StudySpec
@@ -60,6 +56,7 @@ class WorkOrder:
     deadline: float | None
     stop_file: Path
     parent_pid: int | None
+    nursery: Nursery | None = None
 
 
 @dataclass(frozen=True)
@@ -115,12 +112,17 @@ def _disk_message(error: OSError, spec: StudySpec) -> str:
 
 
 class _Worker:
+    """Stands at the desk: holds the trials in hand, and alone writes to the study's storage."""
+
     def __init__(self, order: WorkOrder, keep_up: Callable[[], None]) -> None:
         self._order = order
         self._keep_up = keep_up
         self._spec = order.spec
         self._owner = f"{os.uname().nodename}-{os.getpid()}-{uuid.uuid4().hex[:8]}"
         self._error: Exception | None = None
+        self._claims: dict[int, Claim] = {}
+        self._num_alone: int | None = None  # trials still to be trained alone; None: not alone
+        self._num_points = 0
 
     def run(self) -> None:
         sheet = Timesheet(self._spec, self._owner)
@@ -131,12 +133,61 @@ class _Worker:
             self._keep_up()
 
         with sheet, Holding(self._store, keep_up) as self._holding:
-            new_trainer(self._spec).work(self._take, self._order.setup)
+            self._books = Books(self._store, self._holding, self._order.stop_file)
+            if self._order.nursery is None:
+                train_at(self, self._spec, self._order.setup)
+            else:
+                self._train_in_children(self._order.nursery)
         if self._error is not None:
             raise self._error
 
-    def _take(self) -> Job | None:
-        """A trial to train; None where there is none now, or where this worker is to leave."""
+    def _train_in_children(self, nursery: Nursery) -> None:
+        """In one child, and in another where one has died or trials had to be alone."""
+        log = self._spec.output_folder / "workers" / f"{self._owner}.log"
+        fruitless = 0
+        while True:
+            before = self._num_points
+            setup = self._order.setup
+            if self._num_alone is not None:
+                setup = replace(setup, slots=1)
+            try:
+                train_in_child(self, self._spec, setup, nursery, log, lambda: [*self._claims])
+            except ChildDied as died:
+                fruitless = fruitless + 1 if self._num_points == before else 0
+                self._leave_behind(died)
+                if fruitless >= MAX_FRUITLESS_CHILDREN:
+                    raise WorkerError(
+                        f"training processes died {fruitless} times in a row before any trial "
+                        f"moved: {died}. Out of memory? Try --set workers.count=1"
+                    ) from died
+            else:
+                if self._num_alone is None:
+                    return
+                self._num_alone = None
+
+    def _leave_behind(self, died: ChildDied) -> None:
+        """Have the trials of a child that died begun again: alone, as one of them is to blame."""
+        if self._order.setup.slots > 1 and self._claims:
+            self._num_alone = len(self._claims)
+        with self._study_errors():
+            for claim in list(self._claims.values()):
+                self._note_crash(claim, died)
+                self._forget(claim)
+                self._holding.abandon(claim)
+
+    def _note_crash(self, claim: Claim, died: ChildDied) -> None:
+        newest = newest_point(self._spec, claim.number)
+        step = "before its first step" if newest is None else f"after step {newest.step}"
+        folder = trial_folder(self._spec, claim.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "crashes.log").open("a", encoding="utf-8") as log:
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            log.write(f"{now}  {died} {step}\n{died.log}")
+
+    def take(self) -> Task | None:
+        """See `Desk.take`."""
+        if self._num_alone == 0:
+            return None  # a child with all seats takes the next
         with self._study_errors():
             while self._leave() is None:
                 self._holding.renew()
@@ -146,12 +197,22 @@ class _Worker:
                 self._holding.add(claim)
                 same = self._store.same_experiment(claim)
                 if same is not None:
-                    self._lend(claim, same.number, same.user_attrs)
+                    self._books.lend(claim, same.number, same.user_attrs)
                 elif refusal := self._store.memory_refusal(claim):
-                    self._end(claim, Result(refusal, None, 0, 0.0))
+                    self._books.end(claim, Result(refusal, None, 0, 0.0))
                 else:
-                    return self._new_job(claim)
+                    return self._begin(claim)
         return None
+
+    def _begin(self, claim: Claim) -> Task:
+        folder = trial_folder(self._spec, claim.number)
+        manifest = folder.relative_to(self._spec.output_folder) / "manifest.json"
+        self._store.annotate(claim, {attrs.MANIFEST: manifest.as_posix()})
+        self._claims[claim.number] = claim
+        return Task(claim.number, claim.hyperparameters, folder, claim.is_protected)
+
+    def _forget(self, claim: Claim) -> None:
+        self._claims.pop(claim.number, None)
 
     @contextmanager
     def _study_errors(self) -> Iterator[None]:
@@ -174,104 +235,39 @@ class _Worker:
             return Stop(StopReason.TIMEOUT, "the study's wall clock is spent")
         return None
 
-    def _new_job(self, claim: Claim) -> Job:
-        folder = trial_folder(self._spec, claim.number)
-        manifest = folder.relative_to(self._spec.output_folder) / "manifest.json"
-        self._store.annotate(claim, {attrs.MANIFEST: manifest.as_posix()})
-
-        def new_watch(hyperparameters: Hyperparameters, course: Course) -> Watch:
-            monitor = Monitor(
-                hyperparameters=hyperparameters,
-                course=course,
-                prune=self._spec.prune,
-                peers=peers_of(self._store, claim),
-                protected=claim.is_protected,
-            )
-            watch: Watch = monitor
-            if is_audited(self._spec, claim.number):
-                watch = Audited(monitor, lambda audit: self._store.note_audit(claim, audit))
-            return Shown(watch, lambda point: self._report(claim, point))
-
-        return Job(
-            Assignment(claim.number, claim.hyperparameters, folder),
-            new_watch,
-            interrupt=partial(self._interrupt, claim),
-            settle=partial(self._settle, claim),
-        )
-
-    def _interrupt(self, claim: Claim) -> Stop | None:
-        """Why a trial should stop after its present step, if it should."""
-        if self._holding.has_lost(claim):
+    def interrupt(self, number: int) -> Stop | None:
+        """See `Desk.interrupt`."""
+        if self._holding.has_lost(self._claims[number]):
             return Stop(StopReason.PREEMPTED, "another worker took the trial over")
         return self._leave()
 
-    def _settle(self, claim: Claim, ended: Outcome | Exception) -> None:
-        """Tell the study how a trial ended, or leave it to whoever comes next."""
+    def show(self, number: int, point: Point) -> None:
+        """See `Desk.show`."""
+        self._num_points += 1
+        with self._study_errors():
+            self._books.report(self._claims[number], point)
+
+    def ask_peers(self, number: int, question: str, *arguments: Any) -> Any:
+        """See `Desk.ask_peers`."""
+        return getattr(peers_of(self._store, self._claims[number]), question)(*arguments)
+
+    def note_audit(self, number: int, audit: Audit) -> None:
+        """See `Desk.note_audit`."""
+        with self._study_errors():
+            self._store.note_audit(self._claims[number], audit)
+
+    def settle(self, number: int, ended: Outcome | Exception) -> None:
+        """See `Desk.settle`: tell the study, or leave the trial to whoever comes next."""
+        claim = self._claims.pop(number)
+        if self._num_alone:
+            self._num_alone -= 1
         with self._study_errors():
             if isinstance(ended, STUDY_ERRORS):
                 self._error = self._error or ended
                 self._holding.release(claim)
             elif isinstance(ended, Exception):  # a defect is this trial's failure
-                self._fail(claim, ended)
+                self._books.fail(claim, ended)
             elif ended.stop.reason is StopReason.PREEMPTED:
                 self._holding.release(claim)
             else:
-                self._finish(claim, ended)
-
-    def _report(self, claim: Claim, point: Point) -> None:
-        if point.val_loss is not None and math.isfinite(point.val_loss):
-            self._store.report(claim, point.tokens, point.val_loss)
-
-    def _finish(self, claim: Claim, outcome: Outcome) -> None:
-        last = outcome.curve.points[-1] if outcome.curve.points else Point(step=0, tokens=0)
-        self._report(claim, last)
-        result = Result(
-            stop=outcome.stop,
-            val_loss=outcome.curve.last_val_loss,
-            tokens=last.tokens,
-            seconds=last.seconds or 0.0,
-            best_val_loss=peers_of(self._store, claim).best_val_loss(),
-            overflow=overflowing_batch(
-                claim.hyperparameters, outcome.micro_batch, outcome.stop.reason
-            ),
-        )
-        self._end(claim, result)
-
-    def _lend(self, claim: Claim, number: int, values: dict[str, object]) -> None:
-        """Give a trial the result of another one that was the same experiment."""
-        stop = Stop(StopReason.COMPLETED, f"the same experiment as trial {number}; not paid twice")
-        val_loss = values[attrs.VAL_LOSS]
-        assert isinstance(val_loss, float), "completed trials have a validation loss"
-        self._keep_begun(claim)
-        curve = read_curve(trial_folder(self._spec, number) / "curve.jsonl")
-        for point in curve.evaluations():
-            self._report(claim, point)
-        self._store.annotate(claim, {attrs.MANIFEST: values.get(attrs.MANIFEST)})
-        self._end(claim, Result(stop, val_loss, 0, 0.0, same_as=number))
-
-    def _keep_begun(self, claim: Claim) -> None:
-        """What the trial was trained on before, if it was: nobody will go on from there."""
-        own = trial_folder(self._spec, claim.number) / "curve.jsonl"
-        if own.is_file():
-            keep_lost(own.parent, read_curve(own).points, 0)
-
-    def _fail(self, claim: Claim, error: Exception) -> None:
-        folder = trial_folder(self._spec, claim.number)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
-        text = f"{type(error).__name__}: {error}"
-        stop = Stop(StopReason.ERROR, text.splitlines()[0][:500])
-        self._end(claim, failure(stop, newest_point(self._spec, claim.number)))
-
-    def _end(self, claim: Claim, result: Result) -> None:
-        """Tell how a trial ended; without a baseline the other workers need not go on either."""
-        note_trial(self._store, claim, result)
-        self._store.finish(claim, result)
-        self._holding.drop(claim)
-        if claim.is_baseline and result.stop.reason is StopReason.ERROR:
-            self._order.stop_file.touch()
-            raise WorkerError(
-                "the baseline failed, so there is nothing to compare with: "
-                f"{result.stop.evidence}. The whole story is in trials/{claim.number:04d}; mend "
-                f"it, remove the folder {self._spec.output_folder.name} and run the study again"
-            )
+                self._books.finish(claim, ended)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 _TOP_LEVEL_OUTSIDE = frozenset({"verify", "workers", "storage", "output"})
 _ENGINE_OUTSIDE = frozenset({"grace"})
 _PRUNE_OUTSIDE = frozenset({"audit"})
-_BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock", "price"})
+_BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock", "time_per_trial", "price"})
 # Keys that were added to a part, by what every study from before them means.
 _ADDED: dict[str, dict[str, object]] = {
     "data": {"test": None},

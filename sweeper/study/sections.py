@@ -101,6 +101,12 @@ class BudgetSpec(Section):
     wall_clock_s: Annotated[float, Duration()] | None = Field(
         None, alias="wall_clock", description="Time for the whole study; null: no limit."
     )
+    time_per_trial_s: Annotated[float, Duration()] | None = Field(
+        None,
+        alias="time_per_trial",
+        description="Training time of one trial, without evaluations; what trials trained together "
+        "take is shared by their tokens. null: no limit.",
+    )
     price: Annotated[str, PriceText()] | None = Field(
         None,
         description="What an hour of the machine costs, such as 2.10 USD/hour, or of each worker, "
@@ -280,6 +286,17 @@ class Hypothesis(Section):
         return Expectation(match[1], match[2]) if match else None
 
 
+class HangRule(Section):
+    """When a training process that takes no step is killed, and its trials begun again."""
+
+    factor: Annotated[float, Real(above=1)] = Field(
+        50.0, description="How many times as long as a step usually takes."
+    )
+    at_least_s: Annotated[float, Duration()] = Field(
+        600.0, alias="at_least", description="Time that it is given in any case."
+    )
+
+
 class WorkersSpec(Section):
     """Who trains the trials."""
 
@@ -294,6 +311,9 @@ class WorkersSpec(Section):
     )
     slots: Annotated[int | Literal["auto"], AutoOrWhole()] = Field(
         "auto", description="Trials that one worker trains at a time, packed on one base."
+    )
+    hang: Annotated[HangRule | None, _DefaultOrOff(HangRule)] = Field(
+        HangRule(), description="Kill a training process that takes no step any more."
     )
 
     @model_validator(mode="after")

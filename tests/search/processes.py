@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
+from pathlib import Path
 
+from sweeper.errors import BaseError
+from sweeper.search.child import Nursery, call_in_child
 from sweeper.search.worker import WorkOrder, WorkReport
 
 
@@ -12,3 +17,37 @@ def report_processes(order: WorkOrder) -> WorkReport:
     threads = os.environ.get("OMP_NUM_THREADS")
     assert order.parent_pid is not None
     return WorkReport(f"{os.getpid()} under {order.parent_pid}, {threads} thread", 7)
+
+
+def answer(order: tuple[str, ...]) -> dict[str, object]:
+    """Say where this is, and what these variables are."""
+    variables = {name: os.environ.get(name) for name in order}
+    return {"pid": os.getpid(), "parent": os.getppid(), "variables": variables}
+
+
+def fail(order: str) -> None:
+    """Meet an error that cannot be made again from its message."""
+
+    class OddError(Exception):
+        def __init__(self, one: str, two: str) -> None:
+            super().__init__(one)
+
+    raise {"odd": OddError("an odd", "defect"), "user": BaseError("no such base")}[order]
+
+
+def die(number: int) -> None:
+    """Say something, and be killed."""
+    print("the last words", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), number)
+
+
+def be_a_supervisor(log: str) -> None:
+    """Have a child that says its number and then does nothing, for ever."""
+    call_in_child(say_and_wait, None, Nursery(), Path(log))
+
+
+def say_and_wait(_: object) -> None:
+    """Say which process this is, and wait for nothing."""
+    print(os.getpid(), flush=True)
+    while True:
+        time.sleep(60)

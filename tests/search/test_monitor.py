@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeper.curves import Point, Stop
+from sweeper.curves import Point, Stop, StopReason
 from sweeper.search.monitor import Monitor
 from sweeper.search.peer_rules import Peers
 from sweeper.study import Hyperparameters, PruneSpec, Rungs
@@ -27,6 +27,7 @@ def monitor(
     best: float | None = None,
     at_rung: Sequence[float] = (),
     protected: bool = False,
+    limit_s: float | None = None,
     **hyperparameters: Any,
 ) -> Monitor:
     recipe = Hyperparameters.model_validate(
@@ -38,6 +39,7 @@ def monitor(
         prune=PruneSpec.model_validate(prune or {}),
         peers=Peers(lambda: best, lambda _: at_rung, lambda _: []),
         protected=protected,
+        limit_s=limit_s,
     )
 
 
@@ -63,6 +65,7 @@ def shown(
             tokens=step * TOKENS_PER_STEP,
             train_loss=loss if step else None,
             val_loss=val[step] if step % RUNG_STEPS == 0 else None,
+            seconds=float(step),
         )
         if stop := monitor.update(point):
             return step, stop
@@ -174,6 +177,15 @@ def test_a_protected_trial_is_stopped_by_nothing_else() -> None:
 
         assert shown(free, losses) is not None
         assert shown(kept, losses) is None
+
+
+@pytest.mark.parametrize("protected", [False, True])
+def test_a_trial_whose_time_is_up_is_stopped_but_not_at_its_last_step(protected: bool) -> None:
+    ended = shown(monitor(limit_s=20.0, protected=protected), healthy())
+    assert ended is not None
+    assert (ended[0], ended[1].reason) == (21, StopReason.TIMEOUT)
+    assert ended[1].evidence.startswith(f"21 s of training by step 21 of {STEPS}, more than the 20")
+    assert shown(monitor(limit_s=STEPS - 0.5), healthy()) is None
 
 
 def test_a_plateau_far_from_the_best_is_stopped_once_the_window_is_full() -> None:

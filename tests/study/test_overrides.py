@@ -106,7 +106,7 @@ def test_alias_is_overridden_in_one_place_only(write: Write) -> None:
         (
             "budget.trails=5",
             "budget.trails: unknown key, did you mean trials? "
-            "(allowed: trials, tokens_per_trial, tokens, wall_clock, price)",
+            "(allowed: trials, tokens_per_trial, tokens, wall_clock, time_per_trial, price)",
         ),
         ("seed=[*x]", "seed: not valid YAML: found undefined alias 'x'"),
         (

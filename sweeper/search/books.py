@@ -1,0 +1,97 @@
+"""How trials ended, told to the study: by the worker that holds them."""
+
+from __future__ import annotations
+
+import math
+import traceback
+from pathlib import Path
+
+from sweeper.curves import Point, Stop, StopReason, read_curve
+from sweeper.errors import WorkerError
+from sweeper.search import attributes as attrs
+from sweeper.search.claim import Claim
+from sweeper.search.dashboard import note_trial
+from sweeper.search.holding import Holding
+from sweeper.search.memory import overflowing_batch
+from sweeper.search.outcomes import Result, failure
+from sweeper.search.peers import peers_of
+from sweeper.search.storage import newest_point, trial_folder
+from sweeper.search.store import StudyStore
+from sweeper.training.lost import keep_lost
+from sweeper.training.outcome import Outcome
+
+
+class Books:
+    """Enters what becomes of a worker's trials.
+
+    Args:
+        store: The study's.
+        holding: The trials that the worker has in hand.
+        stop_file: Has the other workers leave, where the study cannot go on.
+    """
+
+    def __init__(self, store: StudyStore, holding: Holding, stop_file: Path) -> None:
+        self._store = store
+        self._holding = holding
+        self._stop_file = stop_file
+
+    def report(self, claim: Claim, point: Point) -> None:
+        """Show a rung's loss to everybody; a point between two rungs has none."""
+        if point.val_loss is not None and math.isfinite(point.val_loss):
+            self._store.report(claim, point.tokens, point.val_loss)
+
+    def finish(self, claim: Claim, outcome: Outcome) -> None:
+        """End a trial as its training ended."""
+        last = outcome.curve.points[-1] if outcome.curve.points else Point(step=0, tokens=0)
+        self.report(claim, last)
+        result = Result(
+            stop=outcome.stop,
+            val_loss=outcome.curve.last_val_loss,
+            tokens=last.tokens,
+            seconds=last.seconds or 0.0,
+            best_val_loss=peers_of(self._store, claim).best_val_loss(),
+            overflow=overflowing_batch(
+                claim.hyperparameters, outcome.micro_batch, outcome.stop.reason
+            ),
+        )
+        self.end(claim, result)
+
+    def lend(self, claim: Claim, number: int, values: dict[str, object]) -> None:
+        """Give a trial the result of another one that was the same experiment."""
+        stop = Stop(StopReason.COMPLETED, f"the same experiment as trial {number}; not paid twice")
+        val_loss = values[attrs.VAL_LOSS]
+        assert isinstance(val_loss, float), "completed trials have a validation loss"
+        self._keep_begun(claim)
+        curve = read_curve(trial_folder(self._store.spec, number) / "curve.jsonl")
+        for point in curve.evaluations():
+            self.report(claim, point)
+        self._store.annotate(claim, {attrs.MANIFEST: values.get(attrs.MANIFEST)})
+        self.end(claim, Result(stop, val_loss, 0, 0.0, same_as=number))
+
+    def _keep_begun(self, claim: Claim) -> None:
+        """What the trial was trained on before, if it was: nobody will go on from there."""
+        own = trial_folder(self._store.spec, claim.number) / "curve.jsonl"
+        if own.is_file():
+            keep_lost(own.parent, read_curve(own).points, 0)
+
+    def fail(self, claim: Claim, error: Exception) -> None:
+        """End a trial by a defect, whose traceback is kept beside it."""
+        folder = trial_folder(self._store.spec, claim.number)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
+        text = f"{type(error).__name__}: {error}"
+        stop = Stop(StopReason.ERROR, text.splitlines()[0][:500])
+        self.end(claim, failure(stop, newest_point(self._store.spec, claim.number)))
+
+    def end(self, claim: Claim, result: Result) -> None:
+        """Tell how a trial ended; without a baseline the other workers need not go on either."""
+        note_trial(self._store, claim, result)
+        self._store.finish(claim, result)
+        self._holding.drop(claim)
+        if claim.is_baseline and result.stop.reason is StopReason.ERROR:
+            self._stop_file.touch()
+            raise WorkerError(
+                "the baseline failed, so there is nothing to compare with: "
+                f"{result.stop.evidence}. The whole story is in trials/{claim.number:04d}; mend "
+                f"it, remove the folder {self._store.spec.output_folder.name}, and run it again"
+            )
