@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from sweeper.curves.finding import StopReason
 from sweeper.reports import words
+from sweeper.reports.costs import money_words
 from sweeper.search.audit import AUDITABLE, GOOD, Finding, judge
+from sweeper.search.ledger import Ledger
 from sweeper.search.results import StudyResults
 from sweeper.statistics import proportion_interval
 
 
-def audit_sentences(results: StudyResults) -> str:
+def audit_sentences(results: StudyResults, ledger: Ledger) -> str:
     """What audited trials came to, in all and by reason; empty where none was audited."""
     num_audited = sum(trial.audit is not None for trial in results.trials)
     if not num_audited:
@@ -24,7 +26,7 @@ def audit_sentences(results: StudyResults) -> str:
         f"loss{_rate(whole)}.",
         _by_reason(results, best.val_loss),
         _undecided(num_audited - whole.num_audited),
-        f"Going on cost {words.count(_extra_tokens(results))} tokens.",
+        _cost(ledger),
     ]
     return " ".join(filter(None, said))
 
@@ -66,5 +68,10 @@ def _undecided(number: int) -> str:
     return f"{words.plural(number, 'audited trial')} failed or did not end yet, and does not count."
 
 
-def _extra_tokens(results: StudyResults) -> int:
-    return sum(max(t.tokens - t.audit.tokens, 0) for t in results.trials if t.audit is not None)
+def _cost(ledger: Ledger) -> str:
+    extra = ledger.audits
+    money = f" or {money_words(extra.money, ledger)}" if extra.money is not None else ""
+    return (
+        f"Going on cost {words.count(extra.tokens)} tokens and {words.duration(extra.seconds)}"
+        f"{money}, which is part of what these trials cost."
+    )

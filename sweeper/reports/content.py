@@ -137,7 +137,7 @@ def report_content(results: StudyResults) -> ReportContent:
         costs=cost_rows(ledger),
         has_price=ledger.price is not None,
         cost_text=cost_sentences(ledger, results.spec),
-        audit_text=audit_sentences(results),
+        audit_text=audit_sentences(results, ledger),
         stops=_stops(results),
         spikes=examined_spikes(results),
         gradients=_gradient_table(results),

@@ -85,7 +85,7 @@ def status(results: StudyResults) -> RenderableType:
         _spent(results, ledger),
         Text(cost_line(ledger)),
         Text(conclude(results)),
-        *filter(None, [Text(audit_sentences(results))]),
+        *filter(None, [Text(audit_sentences(results, ledger))]),
     ]
     if results.verification is not None:
         parts.append(Text(verification_words(results.verification)))

@@ -140,10 +140,10 @@ def _rule(verification: Verification) -> str:
         "How it was judged: each recipe was trained beside the baseline to its whole budget, on "
         "the same seed for both, so with the same initial adapter and the same order of the "
         "data. The unit of replication is the seed. The interval is the studentized bootstrap "
-        f"of the paired differences; the plan was made before the first of these seeds, to look "
-        f"at {looks} seeds and to end where that decides. A p-value counts all looks "
-        f"(Bonferroni) and all comparisons (Holm); a difference is called one up to "
-        f"{plan.alpha:g}. It assumes that seeds are independent draws, and speaks of this "
+        f"of the paired differences, no wider than twice Student's; the plan was made before the "
+        f"first of these seeds, to look at {looks} seeds and to end where that decides. A p-value "
+        "counts all looks (Bonferroni) and all comparisons (Holm); a difference is called one up "
+        f"to {plan.alpha:g}. It assumes that seeds are independent draws, and speaks of this "
         "corpus, this split and this budget alone."
     )
 

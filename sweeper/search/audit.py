@@ -7,13 +7,14 @@ a trial does nor changes with a resume, and what becomes of them stands for all 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 
 from sweeper.curves import Point, Stop, StopReason
 from sweeper.study import StudySpec
+from sweeper.training.lost import Lost
 from sweeper.training.watches import Watch
 
 GOOD = 0.01  # a loss within this share of the best counts as good
@@ -29,22 +30,49 @@ class Audit:
         reason: Why it would have been ended.
         tokens: When.
         evidence: The sentence behind it.
+        seconds: Of training, when.
+        lost: What interrupted attempts had lost by then.
     """
 
     reason: StopReason
     tokens: int
     evidence: str
+    seconds: float | None = None
+    lost: Lost = field(default_factory=Lost)
 
     @classmethod
     def read(cls, value: Mapping[str, Any] | None) -> Audit | None:
-        """The audit in a trial's attribute; None where there is none."""
+        """The audit in a trial's attribute; None where there is none.
+
+        Earlier versions did not keep when it was but in tokens.
+        """
         if not value:
             return None
-        return cls(StopReason(value["reason"]), value["tokens"], value["evidence"])
+        given = {
+            **value,
+            "reason": StopReason(value["reason"]),
+            "lost": Lost(**value.get("lost", {})),
+        }
+        return cls(**given)
 
     def as_dict(self) -> dict[str, Any]:
         """The form of the trial's attribute."""
         return {**asdict(self), "reason": self.reason.value}
+
+    def extra(self, tokens: int, seconds: float, lost: Lost) -> Lost:
+        """What a trial has cost since, all that was trained twice or thrown away included.
+
+        Args:
+            tokens: Where it stands.
+            seconds: Of training, where it stands.
+            lost: What all its interrupted attempts have lost.
+        """
+        speed = seconds / tokens if tokens else 0.0
+        stopped_s = self.tokens * speed if self.seconds is None else self.seconds
+        return Lost(
+            max(tokens + lost.tokens - self.tokens - self.lost.tokens, 0),
+            max(seconds + lost.seconds - stopped_s - self.lost.seconds, 0.0),
+        )
 
 
 def is_audited(spec: StudySpec, number: int) -> bool:
@@ -79,7 +107,7 @@ class Audited:
         if stop is None or stop.reason not in AUDITABLE:
             return stop
         if not self._is_noted:
-            self._note(Audit(stop.reason, point.tokens, stop.evidence))
+            self._note(Audit(stop.reason, point.tokens, stop.evidence, point.seconds))
             self._is_noted = True
         return None
 

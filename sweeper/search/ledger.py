@@ -29,6 +29,7 @@ from sweeper.study.price import Price
 LOST = "trained again after an interruption"
 OVERHEAD = "set-up, evaluation, waiting"
 VERIFICATION = "other seeds"
+AUDITS = "audits"  # no line of its own: part of the lines of how its trials ended
 FAILURES = frozenset(
     {StopReason.ERROR, StopReason.OUT_OF_MEMORY, StopReason.TIMEOUT, StopReason.PREEMPTED}
 )
@@ -86,12 +87,14 @@ class Ledger:
         savings: By reason.
         wall_clock_s: Seconds for which the study was at work, verification included.
         price: As the study says.
+        audits: Of the lines what audited trials have cost since they would have been stopped.
     """
 
     lines: tuple[Line, ...]
     savings: tuple[Saving, ...]
     wall_clock_s: float
     price: Price | None
+    audits: Line
 
     @property
     def total(self) -> Line:
@@ -137,11 +140,13 @@ def keep_books(results: StudyResults) -> Ledger:
     search = _paid([*trained, Line(OVERHEAD, seconds=rest_s)], price, results.wall_clock_s)
     verification = _verification(results, price)
     looked_s = 0.0 if results.verification is None else results.verification.wall_clock_s
+    whole = _sum("search", search)
     return Ledger(
         lines=(*search, *([verification] if verification else [])),
-        savings=_savings(results, _sum("search", search)),
+        savings=_savings(results, whole),
         wall_clock_s=results.wall_clock_s + looked_s,
         price=price,
+        audits=_audits(results.trials, _rate(whole)),
     )
 
 
@@ -202,8 +207,25 @@ def _verification(results: StudyResults, price: Price | None) -> Line | None:
     )
 
 
+def _audits(trials: Sequence[TrialResult], rate: float | None) -> Line:
+    extra = [t.audit.extra(t.tokens, t.seconds, t.lost) for t in trials if t.audit is not None]
+    seconds = math.fsum(since.seconds for since in extra)
+    return Line(
+        what=AUDITS,
+        num_trials=len(extra),
+        tokens=sum(since.tokens for since in extra),
+        seconds=seconds,
+        money=None if rate is None else rate * seconds,
+    )
+
+
+def _rate(search: Line) -> float | None:
+    """Money for a worker's second of the search."""
+    return search.money / search.seconds if search.money and search.seconds else None
+
+
 def _savings(results: StudyResults, search: Line) -> tuple[Saving, ...]:
-    rate = search.money / search.seconds if search.money and search.seconds else None
+    rate = _rate(search)
     by_reason: dict[StopReason | None, list[Saving]] = {}
     for trial in results.trials:
         saving = _saving(results, trial)

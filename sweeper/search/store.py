@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -269,7 +270,8 @@ class StudyStore:
     def note_audit(self, claim: Claim, audit: Audit) -> None:
         """Write down the stop that a trial goes on from; after a resume, the first one stays."""
         if attrs.AUDIT not in self.storage.get_trial(claim.trial_id).user_attrs:
-            self._set(claim.trial_id, {attrs.AUDIT: audit.as_dict()})
+            since = replace(audit, lost=self._lost(claim.number))
+            self._set(claim.trial_id, {attrs.AUDIT: since.as_dict()})
 
     def finish(self, claim: Claim, result: Result) -> bool:
         """Tell Optuna how a trial ended; False, and nothing done, where the lease was lost.

@@ -10,11 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.stats import binomtest
+from scipy.stats import t as students_t
 
 from sweeper.statistics.resampling import Floats, resamples_of
 
 # With fewer, the studentized bootstrap still covers, but by intervals twice as wide as at five.
 LEAST_PAIRS = 5
+# Of Student's quantile. Resamples of near-equal values have next to no spread, so their t says
+# nothing but that; beyond twice Student's it never covered more in any study that was simulated,
+# but for skewed differences, of which it costs below one percent.
+_WIDEST = 2.0
 _LEAST_SPREAD = 1e-9  # of a resample, relative to that of the sample; below, it is one value
 _ROUNDING = 1e-9  # two t so near are one: equal differences give many resamples of equal t
 
@@ -46,10 +51,10 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
     """Effect of paired differences by the studentized bootstrap, equal-tailed.
 
     (Efron & Tibshirani 1993, section 12.5, "bootstrap-t"; Hall 1988, Annals of Statistics 16.)
-    It assumes that the pairs are independent draws of one distribution, and no form of it. The
-    p-value inverts the interval: it is at most `1 - level` exactly where the interval leaves out
-    0. Only where many differences are equal, so that few resamples differ, it may stay above:
-    it is never below what so few can tell.
+    Neither bound is farther from the mean than twice Student's. It assumes that the pairs are
+    independent draws of one distribution, and no form of it. The p-value inverts the interval: it
+    is at most `1 - level` exactly where the interval leaves out 0. Only where many differences are
+    equal, so that few resamples differ, it may stay above: it is never below what so few can tell.
 
     Args:
         differences: n finite values, `LEAST_PAIRS` or more.
@@ -73,14 +78,15 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
     error = spread / np.sqrt(len(values_n))
     t_M, weights_M = _studentized(scaled_n)
     tail = (1 - level) / 2
+    widest = _WIDEST * float(students_t.isf(tail, len(values_n) - 1))
     return PairedEffect(
         num_pairs=len(values_n),
         mean=mean * unit,
         spread=spread * unit,
-        low=(mean - _quantile(t_M, weights_M, 1 - tail) * error) * unit,
-        high=(mean - _quantile(t_M, weights_M, tail) * error) * unit,
+        low=(mean - min(_quantile(t_M, weights_M, 1 - tail), widest) * error) * unit,
+        high=(mean - max(_quantile(t_M, weights_M, tail), -widest) * error) * unit,
         level=level,
-        p_value=_p_value(t_M, weights_M, mean / error),
+        p_value=_p_value(t_M, weights_M, mean / error, len(values_n)),
     )
 
 
@@ -121,7 +127,7 @@ def _quantile(sorted_M: Floats, weights_M: Floats, share: float) -> float:
     return float(sorted_M[min(place, len(sorted_M) - 1)])
 
 
-def _p_value(sorted_M: Floats, weights_M: Floats, t: float) -> float:
+def _p_value(sorted_M: Floats, weights_M: Floats, t: float, num_values: int) -> float:
     """Twice the smaller tail beyond t; never below the smallest tail that could be seen."""
 
     def upper(of: float) -> float:
@@ -130,5 +136,6 @@ def _p_value(sorted_M: Floats, weights_M: Floats, t: float) -> float:
     def lower(of: float) -> float:
         return float(weights_M[sorted_M <= of + _ROUNDING * (1 + abs(of))].sum())
 
+    bound = float(students_t.sf(abs(t) / _WIDEST, num_values - 1))
     least = min(lower(float(sorted_M[0])), upper(float(sorted_M[-1])))
-    return min(2 * max(min(upper(t), lower(t)), least), 1.0)
+    return min(2 * max(min(upper(t), lower(t), bound), least), 1.0)

@@ -10,7 +10,11 @@ from optuna.trial import TrialState
 
 from sweeper.search.claim import Claim
 from sweeper.search.outcomes import tokens_paid
+from sweeper.search.runner import RunOutcome
 from sweeper.search.store import StudyStore
+from sweeper.search.verdicts import load_verification
+from sweeper.search.verifying import verify_study
+from sweeper.study import StudySpec
 from tests.search.fakes import TOKENS_PER_TRIAL, overwrite_lease, result, spec_at, trained
 
 RUNG = 1_000
@@ -84,3 +88,37 @@ def test_what_a_crash_lost_is_part_of_the_budget(tmp_path: Path) -> None:
     assert not store.may_ask()
     assert store.finish(claim, result())
     assert not store.may_ask()
+
+
+@pytest.mark.parametrize(("left", "num_trials"), [(10_000, (10, 2)), (None, (10, 6))])
+def test_budget_holds_for_search_and_other_seeds_whoever_dies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, left: int | None, num_trials: tuple[int, ...]
+) -> None:
+    """Of one hypothesis, two looks: five seeds and three more, which nothing decides."""
+    whole = None if left is None else (6 + 10) * TOKENS_PER_TRIAL + left
+    spec = spec_at(
+        tmp_path,
+        budget={"trials": 6, "tokens": whole},
+        hypotheses=[{"name": "more rank", "change": {"rank": 4}}],
+        verify={"pairs": [5, 8], "top": 0},
+    )
+    search = StudyStore(spec, create=True)
+    while (claim := search.claim("one")) is not None:
+        search.finish(claim, result())
+    chance, deaths = random.Random(0), []
+
+    def run(study: StudySpec, **_: object) -> RunOutcome:
+        deaths.append(work_and_die(StudyStore(study, create=True), chance))
+        return RunOutcome(None, wall_clock_spent=False)
+
+    monkeypatch.setattr("sweeper.search.verifying.run_study", run)
+    verify_study(spec, observe=lambda _: None, tell=lambda *_: None)
+
+    found = load_verification(spec)
+    assert found is not None
+    lost = found.tokens - TOKENS_PER_TRIAL * sum(num_trials)
+    assert 0 <= lost <= RUNG * sum(deaths)
+    assert sum(deaths) > 0
+    if left is None:
+        assert tuple(look.num_ended for look in found.looks) == num_trials
+        assert found.next_look is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.curves import StopReason
+from sweeper.search.audit import Audit
 from sweeper.search.ledger import LOST, OVERHEAD, VERIFICATION, keep_books
 from sweeper.search.looks import Look
 from sweeper.search.results import StudyResults, TrialResult
@@ -115,6 +117,18 @@ def test_a_price_per_hour_is_paid_for_the_clock_and_one_per_worker_for_their_tim
     assert plateau.money == pytest.approx(30 * plateau.seconds / 58)
     saved = clock.saved(by_pruning=True)
     assert saved.money == pytest.approx(30 * saved.seconds / 58)
+
+
+def test_audits_are_part_of_the_lines_and_cost_what_came_after_the_stop() -> None:
+    audit = Audit(StopReason.PEERS, 1_000, "", seconds=1.0, lost=Lost(200, 0.2))
+    gone_on = replace(trial(1, lost=500), audit=audit)
+    ledger = keep_books(study(trial(0), gone_on, price="3600 USD/worker-hour"))
+    extra = WHOLE - 1_000 + 500 - 200
+    assert (ledger.audits.num_trials, ledger.audits.tokens) == (1, extra)
+    assert ledger.audits.seconds == pytest.approx(extra / 1000)
+    assert ledger.audits.money == pytest.approx(extra / 1000)
+    assert ledger.total.tokens == 2 * WHOLE + 500, "no line of its own"
+    assert keep_books(study(*MIXED)).audits.num_trials == 0
 
 
 def test_a_study_that_has_trained_nothing_still_paid_for_the_clock() -> None:

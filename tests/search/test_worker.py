@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -153,6 +155,22 @@ def test_an_interruption_is_everybodys_and_nothing_is_lost(
     assert work(order) == WorkReport()
     assert_all_complete(spec)
     assert points_of(spec) == whole
+
+
+def test_a_spent_wall_clock_ends_every_trial_after_the_step_in_hand(
+    spec: StudySpec, script: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until its end no step more is taken, and no trial more is begun."""
+    clock = SimpleNamespace(now=0.0, time=lambda: clock.now)
+    monkeypatch.setattr(worker_module, "time", clock)
+    script(lambda number: setattr(clock, "now", 60.0 if number >= 7 else 59.0))
+
+    assert work(replace(order_for(spec), deadline=59.5)) == WorkReport()
+
+    trials = trials_of(spec)
+    assert [trial.user_attrs[attrs.STOP_REASON] for trial in trials] == ["timeout"] * SLOTS
+    for number in range(SLOTS):
+        assert len(read_curve(trial_folder(spec, number) / "curve.jsonl").points) == 8
 
 
 def raise_at(monkeypatch: pytest.MonkeyPatch, number: int, step: int, error: Exception) -> None:
