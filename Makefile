@@ -3,13 +3,15 @@
 # make check   format, lint, types, floors
 # make bench   measure what people run today against ours; half an hour on a quiet machine.
 #              BENCH=--quick tries it out, BENCH="--size T M --part none" measures some of it
+# make faults  kill, stop, starve and damage studies, hundreds of times, and say what held;
+#              FAULTS="-k SIGKILL" tries some of it, FAULTS_AT_MOST=2 each a few times
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench faults format clean
 
 demo: $(STAMP)
 	$(BIN)/sweeper run studies/plateau.yaml
@@ -25,6 +27,9 @@ check: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+faults: $(STAMP)
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 format: $(STAMP)
 	$(BIN)/ruff format .

@@ -1,0 +1,112 @@
+"""A database that is locked, a disk that is full."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from sweeper.study import StudySpec
+from tests.faults.crew import finish, prepared, progress_of, wait_for, worker
+from tests.faults.field import Field
+from tests.faults.ground import scripted_study, trained_study
+from tests.faults.invariants import Examination, Witness
+from tests.faults.tally import Tally, hold
+
+_TRIALS = 6
+_DISK_BYTES = 8 << 20
+
+
+def hold_database(field: Field, strikes: int) -> Tally:
+    """Somebody holds SQLite's write lock for so many seconds, while two workers want it."""
+    whole = field.whole(scripted_study)
+    spec = field.struck(scripted_study, 0, _TRIALS)
+    order = prepared(spec)
+    with worker(order) as one, worker(order) as two:
+        wait_for(lambda: progress_of(spec))
+        _lock(spec, strikes)
+        for each in (one, two):
+            assert each.report().error is None
+    tally = Tally(strikes=strikes)
+    hold(tally, Examination(spec, whole))
+    return tally
+
+
+def _lock(spec: StudySpec, seconds: float) -> None:
+    database = spec.output_folder / "study.db"
+    connection = sqlite3.connect(database, timeout=60, isolation_level=None)
+    try:
+        connection.execute("BEGIN EXCLUSIVE")
+        time.sleep(seconds)
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+def fill_disk(field: Field, strikes: int) -> Tally:
+    """The disk of the results is full at a random moment; room is made, and the study goes on."""
+    whole = field.whole(trained_study)
+    (field.folder / "disk").mkdir()
+    tally = Tally()
+    while tally.strikes < strikes:
+        with _small_disk(field.folder / "disk"):
+            spec = field.struck(
+                trained_study, tally.studies, _TRIALS, output=str(field.folder / "disk")
+            )
+            order, witness = prepared(spec), Witness(spec)
+            with worker(order) as hindered:
+                wait_for(lambda at=tally.strikes, spec=spec: progress_of(spec) > 150 * at)
+                with _ballast(field.folder / "disk"):
+                    report = hindered.report()
+            assert report.error is not None
+            assert "Nothing is lost: make room" in report.error
+            tally.strikes += 1
+            witness.look()
+            finish(order)
+            witness.look()
+            hold(tally, Examination(spec, whole))
+    return tally
+
+
+@contextmanager
+def _small_disk(place: Path) -> Iterator[None]:
+    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(place)]
+    try:
+        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount on this machine")
+    if mounted.returncode:
+        pytest.skip(f"a small disk needs the right to mount one ({mounted.stderr.strip()})")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+@contextmanager
+def _ballast(place: Path) -> Iterator[None]:
+    """Fill a disk, and keep it full whatever is freed on it, until the context is left."""
+    done = threading.Event()
+
+    def fill() -> None:
+        with (place / "ballast").open("wb", buffering=0) as file:
+            while not done.is_set():
+                with suppress(OSError):
+                    file.write(bytes(4096))
+                    continue
+                done.wait(0.01)
+
+    thread = threading.Thread(target=fill)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        (place / "ballast").unlink()
