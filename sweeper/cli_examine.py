@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.errors import UsageError
+from sweeper.errors import SweeperError
 
 if TYPE_CHECKING:  # it is known once a study was read
     from sweeper.study import StudySpec
@@ -63,5 +63,5 @@ def examine_spikes(spec: StudySpec) -> None:
             try:
                 with RunView(console) as view:
                     examine_trial(results, trial.number, view.tell)
-            except UsageError as error:  # the study's report is written all the same
+            except SweeperError as error:  # the study's report is written all the same
                 console.print(words.clean(error), markup=False)

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch.nn.functional import cross_entropy
 from transformers import GPT2Config, GPT2LMHeadModel
 
-from sweeper.models.base import Base
+from sweeper.models.base import Base, load_tokenizer
 from sweeper.models.tiny import write_tiny_tokenizer
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
 from sweeper.training.device import find_device
@@ -75,6 +76,23 @@ def write_base(folder: Path, vocabulary: int = VOCABULARY) -> Base:
     # A tokenizer takes as many pairs as the text has: three short texts stay below 320.
     write_tiny_tokenizer([qa_text(1), "It sorts a list in place.", "by their first letter"], folder)
     return Base("./base", folder)
+
+
+def write_trained_base(folder: Path) -> Base:
+    """As `write_base`, but one that has read `qa_text`: at some 2 nats, it goes on calmly."""
+    base = write_base(folder)
+    tokens = torch.tensor(load_tokenizer(base).tokenizer.encode(qa_text(150)).ids)
+    model = new_model()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for step in range(80):
+        start = 509 * step % (len(tokens) - 513)
+        inputs, targets = (tokens[start + n : start + n + 512].view(16, 32) for n in (0, 1))
+        logits = model(input_ids=inputs, use_cache=False).logits
+        cross_entropy(logits.flatten(0, 1), targets.flatten()).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    model.save_pretrained(folder)
+    return base
 
 
 def new_bench(

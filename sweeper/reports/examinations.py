@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from rich.box import SIMPLE_HEAD
@@ -75,10 +76,14 @@ def _before(found: Examination) -> str:
             f", usually {words.number(found.usual_grad_norm, '.3g')} before, and at most "
             f"{words.number(found.peak_grad_norm, '.3g')} (step {found.peak_grad_norm_step})."
         )
-    return (
+    what = (
         f"The training loss rises by {words.nats(found.recorded_height)} nats from step "
-        f"{found.onset_step:,} on, at a rate of {words.value_words(found.learning_rate)}. {norms}"
+        f"{found.onset_step:,} on"
+        if math.isfinite(found.recorded_height)
+        else f"The run breaks off at step {found.onset_step:,}, by a loss or gradient that is no "
+        "number"
     )
+    return f"{what}, at a rate of {words.value_words(found.learning_rate)}. {norms}"
 
 
 def _method(found: Examination) -> str:
@@ -89,21 +94,37 @@ def _method(found: Examination) -> str:
     )
     return (
         f"Replayed from {begin} to step {found.branch_step} as it was ({same}), and from there "
-        "with each change; other batches stand in for those of the onset and of the step before."
-        + untried
+        f"with each change; other batches stand in for {_replaced(found)}.{untried}"
+    )
+
+
+def _replaced(found: Examination) -> str:
+    """Which steps learned from other batches, and why so many."""
+    last = found.replaced_until_step
+    if last is None or last <= found.onset_step:
+        return "those of the onset and of the step before"
+    return (
+        f"those from the step before the onset to step {last}, as long as they go on with a "
+        "document of the onset's"
     )
 
 
 def _experiment_row(one: Experiment, found: Examination) -> tuple[str, ...]:
-    highest = max(one.train_losses, default=None)
+    losses = [loss for loss in one.train_losses if loss is not None]
     name = "as it was (control)" if one.change is Change.NOTHING else one.change.value
     return (
         name,
-        words.nats(highest),
-        "no spike" if one.height == 0 else words.nats_change(one.height),
-        words.nats(one.train_losses[-1] if one.train_losses else None),
+        words.nats(max(losses, default=None)),
+        _height(one.height),
+        words.nats(losses[-1] if losses else None),
         f"{words.nats(one.val_loss)} ({_val_change(one, found)})",
     )
+
+
+def _height(height: float) -> str:
+    if math.isinf(height):
+        return "broke off"
+    return words.nats_change(height) if height else "no spike"
 
 
 def _val_change(one: Experiment, found: Examination) -> str:
@@ -112,14 +133,17 @@ def _val_change(one: Experiment, found: Examination) -> str:
 
 def _batch(found: Examination) -> str:
     own = " and ".join(words.nats(loss) for loss in found.batch_losses)
-    low, high = min(found.other_batch_losses), max(found.other_batch_losses)
-    middle, highest = found.other_document_losses
+    parts = [f"the suspected batches cost {own} nats a token"] if own else []
+    if found.other_batch_losses and found.other_document_losses:
+        low, high = min(found.other_batch_losses), max(found.other_batch_losses)
+        middle, highest = found.other_document_losses
+        parts.append(
+            f"those that stood in for them {words.nats(low)} to {words.nats(high)}; their "
+            f"documents {words.nats(middle)} in the middle and {words.nats(highest)} at most"
+        )
     return (
-        f"By the weights before the spike the suspected batches cost {own} nats a token, those "
-        f"that stood in for them {words.nats(low)} to {words.nats(high)}; their documents "
-        f"{words.nats(middle)} in the middle and {words.nats(highest)} at most. The documents of "
-        f"the suspected batches, the highest loss first"
-        f"{_shown_of(len(found.documents))}:"
+        f"By the weights before the spike {', '.join(parts)}. The documents of the suspected "
+        f"batches, the highest loss first{_shown_of(len(found.documents))}:"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from statistics import median
 from typing import NamedTuple
 
 import numpy as np
@@ -11,18 +12,28 @@ from sweeper.data import IGNORED_TARGET, Blocks, Detour, TokenStream, training_b
 from sweeper.training.course import Course
 from sweeper.training.engine import Engine
 from sweeper.training.examination import ReadDocument
+from sweeper.training.suspects import Suspects
 
 
 class ReadBatch(NamedTuple):
     """One step's batch as the engine's present weights see it.
 
     Attributes:
-        loss: In nats a token, dropout off.
+        loss: In nats a token, dropout off; None where no token counts.
         documents: Those that it predicts tokens of, in their order.
     """
 
-    loss: float
+    loss: float | None
     documents: tuple[ReadDocument, ...]
+
+
+class ReadSuspects(NamedTuple):
+    """The suspected batches beside those that stand in for them; see `Examination`."""
+
+    losses: tuple[float, ...]
+    other_losses: tuple[float, ...]
+    documents: tuple[ReadDocument, ...]
+    other_document_losses: tuple[float, float] | None
 
 
 class BatchReader:
@@ -39,6 +50,19 @@ class BatchReader:
         self._course = course
         self._stream = stream
 
+    def read_suspects(self, suspects: Suspects) -> ReadSuspects:
+        """The batches of the suspected steps, and those that stand in for them."""
+        own = [self.read(self._stream, step) for step in suspects.steps]
+        others = [self.read(other, s) for other in suspects.stand_ins for s in suspects.steps]
+        documents = [document for batch in own for document in batch.documents]
+        other_losses = [document.loss for batch in others for document in batch.documents]
+        return ReadSuspects(
+            tuple(batch.loss for batch in own if batch.loss is not None),
+            tuple(batch.loss for batch in others if batch.loss is not None),
+            tuple(sorted(documents, key=lambda document: -document.loss)),
+            (median(other_losses), max(other_losses)) if other_losses else None,
+        )
+
     def read(self, stream: TokenStream | Detour, step: int) -> ReadBatch:
         """What a step learns from, by way of the run's stream or a detour of it."""
         first, num_blocks = self._course.blocks_of(step - 1)
@@ -51,7 +75,7 @@ class BatchReader:
         )
         shift = stream.shift if isinstance(stream, Detour) else 0
         documents = tuple(self._documents(blocks, start + shift, step))
-        return ReadBatch(self._engine.evaluate(blocks), documents)
+        return ReadBatch(self._engine.evaluate(blocks) if documents else None, documents)
 
     def _documents(self, blocks: Blocks, start: int, step: int) -> Iterator[ReadDocument]:
         place = 0  # among the targets, which stand one further on than the inputs

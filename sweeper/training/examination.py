@@ -8,17 +8,14 @@ cause; what does not is cleared.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from sweeper.curves import Curve
-from sweeper.curves.climb import ClimbDetector, ClimbSettings
-from sweeper.curves.spike import Excursion, SpikeDetector, SpikeSettings
-from sweeper.errors import UsageError
+from sweeper.curves.spike import SpikeSettings
 from sweeper.training.manifest_file import read_json
 
 EXAMINATION_FILE = "spike.json"
@@ -53,9 +50,9 @@ class Experiment(BaseModel):
     Attributes:
         change: Which.
         first_step: Step of the first loss.
-        train_losses: In nats, step by step; not a number where it was none.
+        train_losses: In nats, step by step; None where no token of a step counts.
         height: The highest over the level before the spike, in nats; 0 where none passes the
-            threshold that the trial's spike passed.
+            threshold that the trial's spike passed, infinite where the run broke off.
         val_loss: On the whole validation set after the last step.
     """
 
@@ -63,7 +60,7 @@ class Experiment(BaseModel):
 
     change: Change
     first_step: int
-    train_losses: tuple[float, ...]
+    train_losses: tuple[float | None, ...]
     height: float
     val_loss: float | None
 
@@ -106,7 +103,10 @@ class Examination(BaseModel):
         batch_losses: Of the batches of the suspected steps, by the weights at the branch.
         other_batch_losses: The same of the batches that stood in for them.
         documents: Of the suspected batches, the highest loss first.
-        other_document_losses: Median and highest among those of the batches that stood in.
+        replaced_until_step: The last whose batch another stood in for; None as versions kept it
+            that replaced the suspected ones alone.
+        other_document_losses: Median and highest among those of the batches that stood in; None
+            where no token of theirs counts.
         experiments: The unchanged one first.
         cause: What they decide.
         evidence: Why, in a sentence.
@@ -129,10 +129,11 @@ class Examination(BaseModel):
     batch_losses: tuple[float, ...]
     other_batch_losses: tuple[float, ...]
     documents: tuple[ReadDocument, ...]
-    other_document_losses: tuple[float, float]
+    other_document_losses: tuple[float, float] | None
     experiments: tuple[Experiment, ...]
     cause: SpikeCause
     evidence: str
+    replaced_until_step: int | None = None
 
 
 class Decision(NamedTuple):
@@ -160,7 +161,7 @@ def decide(experiments: Sequence[Experiment]) -> Decision:
             "trained beside it, or on something outside.",
         )
     gone = {
-        change: [e.height < GONE_SHARE * reference for e in experiments if e.change is change]
+        change: [_is_gone(e.height, reference) for e in experiments if e.change is change]
         for change in Change
     }
     causes = [
@@ -183,6 +184,11 @@ def decide(experiments: Sequence[Experiment]) -> Decision:
     return Decision(SpikeCause.NONE, f"No change makes it go. {_sentence(told)}")
 
 
+def _is_gone(height: float, reference: float) -> bool:
+    """Whether so little is left; of what broke off, nothing may be."""
+    return height <= (GONE_SHARE * reference if math.isfinite(reference) else 0.0)
+
+
 def _is_told(change: Change, gone: dict[Change, list[bool]]) -> bool:
     return change is not Change.NOTHING and bool(gone[change])
 
@@ -195,84 +201,6 @@ def _told(change: Change, gone: list[bool]) -> str:
 
 def _sentence(told: str) -> str:
     return f"{told[:1].upper()}{told[1:]}."
-
-
-def find_onset(curve: Curve, sigmas: float = SpikeSettings().sigmas) -> Excursion:
-    """The spike to examine: the one that the curve ends in, else the highest.
-
-    A curve that ends in a climb, no step of which jumps, is examined from the first step on after
-    which no loss was back near its best.
-
-    Args:
-        curve: Of the trial.
-        sigmas: As the study's rule has it.
-
-    Raises:
-        UsageError: The training loss shows none.
-    """
-    detector = SpikeDetector(SpikeSettings(sigmas=sigmas))
-    for point in curve:
-        if point.train_loss is not None:
-            detector.update(point.step, point.tokens, point.train_loss)
-    if detector.open is not None:
-        return detector.open
-    found = _climb_of(curve) or max(detector.excursions, key=lambda s: s.height, default=None)
-    if found is None:
-        raise UsageError(
-            "its training loss shows no spike to examine (one of the validation loss alone has no "
-            "step that could be taken again)"
-        )
-    return found
-
-
-def _climb_of(curve: Curve) -> Excursion | None:
-    """The climb that the curve ends in, as if it were a spike; None where it ends in none."""
-    settings = ClimbSettings()
-    detector = ClimbDetector(settings)
-    losses = [(p, p.train_loss) for p in curve if p.train_loss is not None]
-    for point, loss in losses:
-        detector.update(point.step, point.tokens, loss)
-    level = next((climb.numbers["best"] for climb in detector.findings()), None)
-    if level is None:
-        return None
-    threshold = max(settings.nats, settings.relative * abs(level))
-    calm = [n for n, (_, loss) in enumerate(losses) if loss <= level + threshold]
-    first = calm[-1] + 1 if calm else 1
-    if not 0 < first < len(losses):
-        return None
-    (before, previous), (onset, _), (last, current) = losses[first - 1], losses[first], losses[-1]
-    peak_point, peak = max(losses[first:], key=lambda entry: entry[1])
-    return Excursion(
-        start_step=onset.step,
-        start_tokens=onset.tokens,
-        previous_step=before.step,
-        previous=previous,
-        level=level,
-        threshold=threshold,
-        sigma=0.0,
-        peak=peak,
-        peak_step=peak_point.step,
-        end_step=last.step,
-        end_tokens=last.tokens,
-        current=current,
-        num_points=len(losses) - first,
-    )
-
-
-def height_over(spike: Excursion, losses: Iterable[float]) -> float:
-    """How high losses come over the level that a spike was judged by, by its own threshold.
-
-    The same yardstick for all experiments: by a detector of its own each would be held against the
-    noise of its own few points.
-
-    Returns:
-        In nats; 0 where none passes the threshold, infinite where one is no number.
-    """
-    values = list(losses)
-    if not all(map(math.isfinite, values)):
-        return math.inf
-    height = max(values, default=spike.level) - spike.level
-    return height if height > spike.threshold else 0.0
 
 
 def read_examination(folder: Path) -> Examination | None:

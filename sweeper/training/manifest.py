@@ -130,6 +130,12 @@ def fingerprint_differences(old: Fingerprints, new: Fingerprints) -> list[str]:
     ]
 
 
+def ground_differences(old: Fingerprints, new: Fingerprints) -> list[str]:
+    """What of base, corpus and order of the tokens changed: no run can go on over that."""
+    names = ("base:", "corpus:", "stream:")
+    return [line for line in fingerprint_differences(old, new) if line.startswith(names)]
+
+
 def _flat(fingerprints: Fingerprints) -> dict[str, str]:
     values = fingerprints.model_dump()
     versions = values.pop("dependencies")

@@ -2,25 +2,24 @@
 
 From the newest checkpoint that is early enough, or from the start, the run is trained as it was up
 to the branch, a few steps before the spike. Every experiment goes on from that very state, through
-the one training loop. The suspected batches are that of the onset, whose loss was high, and the one
-before, whose update led there; those that stand in for them lie beyond what the run has read.
+the one training loop.
 """
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import torch
 
-from sweeper.curves import Curve, Stop, StopReason, read_curve, write_curve
+from sweeper.curves import Curve, Point, Stop, StopReason, read_curve, write_curve
 from sweeper.curves.spike import SpikeDetector, SpikeSettings
-from sweeper.data import Detour, Tokens
+from sweeper.data import Tokens
 from sweeper.diagnosis.readings import gradient_jump
-from sweeper.errors import CheckpointError, UsageError
+from sweeper.errors import CheckpointError, SweeperError, UsageError
 from sweeper.study import Hyperparameters, with_changes
 from sweeper.training.batch_reader import BatchReader
 from sweeper.training.checkpoint import CheckpointFolder, Progress
@@ -33,30 +32,30 @@ from sweeper.training.examination import (
     Examination,
     Experiment,
     decide,
-    find_onset,
-    height_over,
 )
 from sweeper.training.loop import Run, train
 from sweeper.training.manifest import (
     Manifest,
-    fingerprint_differences,
+    ground_differences,
     read_manifest,
     take_fingerprints,
 )
 from sweeper.training.manifest_file import write_json
+from sweeper.training.onset import find_onset, height_over
 from sweeper.training.outcome import Outcome
 from sweeper.training.pack import train_alone
 from sweeper.training.packs import new_pack
 from sweeper.training.record import is_command
+from sweeper.training.suspects import find_suspects
 from sweeper.training.trainer import Report
 from sweeper.training.trial import course_of, seed_of
-from sweeper.training.watches import Lookout
+from sweeper.training.watches import Lookout, Shown, Watch
 from sweeper.training.workbench import Workbench, set_up
 
-NUM_OTHER_BATCHES = 5  # so that one lucky batch does not decide
 LEAD_STEPS = 4  # taken otherwise before the suspected ones, so that a rate has time to matter
 AFTER_STEPS = 12  # watched after the onset: a spike that is only put off counts as still there
 _HERE = Stop(StopReason.COMPLETED, "as far as it is wanted")
+_AGAIN = "taking the steps around the spike again"
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def examine_spike(
     Raises:
         UsageError: The training loss shows no spike, or a command trained the trial.
         CheckpointError: The folder's files are damaged, or base or corpus are others by now.
-        SweeperError: Base or corpus cannot be used any more.
+        SweeperError: Base or corpus cannot be used any more, or the steps do not fit in memory.
     """
     if is_command(folder / "manifest.json"):
         raise UsageError("a command's batches and checkpoints are its own; nothing can be replayed")
@@ -102,12 +101,7 @@ def examine_spike(
 
 def _check_same_ground(manifest: Manifest, bench: Workbench) -> None:
     now = take_fingerprints(bench, seed_of(manifest.plan))
-    changed = [
-        line
-        for line in fingerprint_differences(manifest.fingerprints, now)
-        if line.startswith(("base:", "corpus:", "stream:"))
-    ]
-    if changed:
+    if changed := ground_differences(manifest.fingerprints, now):
         raise CheckpointError(f"the trial was trained on something else ({'; '.join(changed)})")
 
 
@@ -136,21 +130,27 @@ class _Replay:
         onset = self._spike.start_step
         self._branch_step = max(onset - 1 - LEAD_STEPS, 0)
         self._end_step = min(onset + AFTER_STEPS, self._course.total_steps)
-        self._suspects = tuple(step for step in (onset - 1, onset) if step > self._branch_step)
+        self._suspects = find_suspects(
+            self._course,
+            self._stream,
+            onset_step=onset,
+            after_step=self._branch_step,
+            end_step=self._end_step,
+        )
 
     def examine(self, report: Report) -> Examination:
         """Run all experiments and look at the batches."""
         kept = CheckpointFolder(self._folder / "checkpoint").load_until(self._branch_step)
-        branch = self._reach_branch(kept)
+        branch = self._reach_branch(kept, report)
         tasks = list(self._variants(branch))
         experiments, unchanged = [], Curve()
         for number, (change, recipe, stream, state) in enumerate(tasks):
-            report("taking the steps around the spike again", number, len(tasks))
-            outcome = self._train(f"{number}", recipe, stream, state, self._end_step)
+            report(_AGAIN, number, len(tasks))
+            outcome = self._train(recipe, stream, state)
             if change is Change.NOTHING:
                 unchanged = outcome.curve
             experiments.append(self._experiment(change, outcome))
-        report("taking the steps around the spike again", len(tasks), len(tasks))
+        report(_AGAIN, len(tasks), len(tasks))
         self._engine.start(self._recipe, self._seed)
         try:
             self._engine.load_state(branch.tensors)
@@ -159,7 +159,9 @@ class _Replay:
         finally:
             self._engine.finish()
 
-    def _reach_branch(self, kept: tuple[Progress, dict[str, torch.Tensor]] | None) -> _State:
+    def _reach_branch(
+        self, kept: tuple[Progress, dict[str, torch.Tensor]] | None, report: Report
+    ) -> _State:
         """Train as it was up to the branch, from the newest checkpoint before it."""
         start = None
         if kept is not None:
@@ -168,9 +170,13 @@ class _Replay:
             start = _State(progress, tensors, points)
             if progress.step == self._branch_step:
                 return start
+        watch = Shown(
+            Lookout((self._branch_step, _HERE)),
+            lambda point: report("training up to the spike", point.step, self._branch_step),
+        )
         self._engine.start(self._recipe, self._seed)
         try:
-            outcome = self._run("lead", self._recipe, self._stream, start, self._branch_step)
+            outcome = self._run(self._recipe, self._stream, start, watch)
             tensors = self._engine.state()
         finally:
             self._engine.finish()
@@ -188,65 +194,59 @@ class _Replay:
         """What each experiment trains with."""
         rate, recipe, stream = self._recipe.learning_rate, self._recipe, self._stream
         yield Change.NOTHING, recipe, stream, branch
-        for other in self._other_streams():
+        for other in self._suspects.stand_ins:
             yield Change.BATCH, recipe, other, branch
         yield Change.HALF_RATE, with_changes(recipe, {"learning_rate": rate / 2}), stream, branch
         yield Change.TENTH_RATE, with_changes(recipe, {"learning_rate": rate / 10}), stream, branch
         if branch.progress.step:  # before the first step there are none to be forgotten
             yield Change.MOMENTS, recipe, stream, self._forgetful(branch)
 
-    def _other_streams(self) -> Iterator[Detour]:
-        """Streams in which the suspected steps read what lies beyond the run's end."""
-        start = self._course.tokens_after(self._suspects[0] - 1)
-        end = self._course.tokens_after(self._suspects[-1])
-        for number in range(NUM_OTHER_BATCHES):
-            beyond = self._course.total_tokens + number * (end - start)
-            yield Detour(self._stream, start, end, beyond - start)
-
     def _forgetful(self, state: _State) -> _State:
         """The state with the optimizer's part as it is before any step."""
         self._engine.start(self._recipe, self._seed)
-        fresh = self._engine.state()
-        self._engine.finish()
+        try:
+            fresh = self._engine.state()
+        finally:
+            self._engine.finish()
         kept = {n: t for n, t in state.tensors.items() if not n.startswith("moment/")}
         blank = {n: t for n, t in fresh.items() if n.startswith("moment/")}
         return replace(state, tensors=kept | blank)
 
-    def _train(
-        self, name: str, recipe: Hyperparameters, stream: Tokens, state: _State, end_step: int
-    ) -> Outcome:
+    def _train(self, recipe: Hyperparameters, stream: Tokens, state: _State) -> Outcome:
         self._engine.start(recipe, self._seed)
         try:
-            return self._run(name, recipe, stream, state, end_step)
+            return self._run(recipe, stream, state, Lookout((self._end_step, _HERE)))
         finally:
             self._engine.finish()
 
     def _run(
-        self,
-        name: str,
-        recipe: Hyperparameters,
-        stream: Tokens,
-        state: _State | None,
-        end_step: int,
+        self, recipe: Hyperparameters, stream: Tokens, state: _State | None, watch: Watch
     ) -> Outcome:
-        """Train on the started engine from a state, or from the start, up to a step."""
-        folder = self._stage / name
-        folder.mkdir()
-        if state is not None:
-            write_curve(folder / "curve.jsonl", state.curve.points)
-            CheckpointFolder(folder / "checkpoint").save(state.progress, state.tensors)
-        run = Run(recipe, self._course, stream, self._bench.validation, folder)
-        watch = Lookout((end_step, _HERE))
-        return train_alone(self._engine, train(run, self._engine, watch, lambda: None))
+        """Train on the started engine from a state, or from the start, to where the watch ends it.
+
+        Raises:
+            SweeperError: Not even one block fits in memory.
+        """
+        with tempfile.TemporaryDirectory(dir=self._stage) as name:
+            folder = Path(name)
+            if state is not None:
+                write_curve(folder / "curve.jsonl", state.curve.points)
+                CheckpointFolder(folder / "checkpoint").save(state.progress, state.tensors)
+            run = Run(recipe, self._course, stream, self._bench.validation, folder)
+            outcome = train_alone(self._engine, train(run, self._engine, watch, lambda: None))
+        if outcome.stop.reason is StopReason.OUT_OF_MEMORY:
+            raise SweeperError(f"the steps cannot be taken again here: {outcome.stop.evidence}")
+        return outcome
 
     def _experiment(self, change: Change, outcome: Outcome) -> Experiment:
         after = [point for point in outcome.curve if point.step > self._branch_step]
-        losses = tuple(p.train_loss for p in after if p.train_loss is not None)
+        losses = tuple(point.train_loss for point in after)
+        is_broken = outcome.stop.reason is StopReason.NON_FINITE  # maybe of the gradient alone
         return Experiment(
             change=change,
             first_step=self._branch_step + 1,
             train_losses=losses,
-            height=height_over(self._spike, losses),
+            height=math.inf if is_broken else height_over(self._spike, losses),
             val_loss=next((p.val_loss for p in reversed(after) if p.val_loss is not None), None),
         )
 
@@ -257,14 +257,7 @@ class _Replay:
         jump = gradient_jump(self._curve, SpikeDetector().finding(self._spike))
         onset = next(point for point in self._curve if point.step == self._spike.start_step)
         assert onset.learning_rate is not None, "our own runs record it"
-        suspected = [self._reader.read(self._stream, step) for step in self._suspects]
-        others = [
-            self._reader.read(other, step)
-            for other in self._other_streams()
-            for step in self._suspects
-        ]
-        documents = [document for batch in suspected for document in batch.documents]
-        other_losses = [document.loss for batch in others for document in batch.documents]
+        batches = self._reader.read_suspects(self._suspects)
         decision = decide(experiments)
         return Examination(
             trial=self._manifest.trial,
@@ -279,17 +272,21 @@ class _Replay:
             peak_grad_norm=jump.peak if jump else None,
             peak_grad_norm_step=jump.peak_step if jump else None,
             val_loss_before=self._engine.evaluate(self._bench.validation),
-            batch_losses=tuple(batch.loss for batch in suspected),
-            other_batch_losses=tuple(batch.loss for batch in others),
-            documents=tuple(sorted(documents, key=lambda document: -document.loss)),
-            other_document_losses=(median(other_losses), max(other_losses)),
+            batch_losses=batches.losses,
+            other_batch_losses=batches.other_losses,
+            documents=batches.documents,
+            other_document_losses=batches.other_document_losses,
+            replaced_until_step=self._suspects.last_step,
             experiments=tuple(experiments),
             cause=decision.cause,
             evidence=decision.evidence,
         )
 
     def _repeats(self, unchanged: Curve) -> bool:
-        recorded = {point.step: point.train_loss for point in self._curve}
-        return all(
-            point.train_loss == recorded.get(point.step, point.train_loss) for point in unchanged
-        )
+        recorded = {point.step: _as_written(point) for point in self._curve}
+        return all(recorded.get(p.step, _as_written(p)) == _as_written(p) for p in unchanged)
+
+
+def _as_written(point: Point) -> str:
+    """What a step computed; in words, as a loss that is no number does not equal itself."""
+    return f"{point.train_loss} {point.grad_norm}"

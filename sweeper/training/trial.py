@@ -19,7 +19,7 @@ from sweeper.training.manifest import (
     Manifest,
     RunPlan,
     RunResult,
-    fingerprint_differences,
+    ground_differences,
     hash_files,
     moved,
     read_manifest,
@@ -172,11 +172,7 @@ def _begin(plan: RunPlan, bench: Workbench, folder: Path, trial: int | None) -> 
 
 
 def _check_resumable(old: Manifest, new: Manifest, folder: Path) -> None:
-    changed = [
-        line
-        for line in fingerprint_differences(old.fingerprints, new.fingerprints)
-        if line.startswith(("base:", "corpus:", "stream:"))
-    ]
+    changed = ground_differences(old.fingerprints, new.fingerprints)
     if old.plan.hyperparameters != new.plan.hyperparameters or old.plan.tokens != new.plan.tokens:
         changed.append("the recipe")
     if changed:

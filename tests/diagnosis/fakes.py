@@ -11,6 +11,7 @@ from sweeper.curves import Curve, Finding, FindingKind, Point
 from sweeper.curves.detection import detect
 from sweeper.diagnosis.case import Case, RunConfig
 from sweeper.diagnosis.cause import Advice, Cause, Decision, Rule, Verdict
+from sweeper.diagnosis.floors import Floors
 from sweeper.logs import Log, read_log
 
 RECORDED = Path(__file__).parents[2] / "studies" / "baselines" / "gpt2-mps.csv"
@@ -27,6 +28,19 @@ RECORDED_CONFIG: Mapping[str, object] = {
     "rank": 8,
     "num_heads": 4,
 }
+# Of the embedded base as it is drawn, on the embedded corpus.
+FLOORS = Floors(
+    model="builtin:untrained",
+    vocabulary=1024,
+    hidden_size=128,
+    initializer_range=0.02,
+    looks_untrained=True,
+    weights_evidence="0 of 18 normalisation tensors have moved",
+    unigram_nats=5.58,
+    bigram_nats=3.43,
+    num_predictions=5888,
+    ground="abc",
+)
 
 
 def config_of(values: Mapping[str, object], origin: str = "run.yaml") -> RunConfig:

@@ -9,24 +9,12 @@ import pytest
 
 from sweeper.diagnosis.floors import (
     FLOORS_FILE,
-    Floors,
     fresh_band,
     is_at_unigrams,
     read_floors,
 )
 
-FLOORS = Floors(
-    model="builtin:untrained",
-    vocabulary=1024,
-    hidden_size=128,
-    initializer_range=0.02,
-    looks_untrained=True,
-    weights_evidence="freshly drawn",
-    unigram_nats=5.58,
-    bigram_nats=3.43,
-    num_predictions=5888,
-    ground="abc",
-)
+from .fakes import FLOORS
 
 
 def test_fresh_weights_start_a_little_above_the_blind_guess() -> None:

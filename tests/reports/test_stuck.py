@@ -7,7 +7,6 @@ from dataclasses import replace
 import pytest
 
 from sweeper.curves.curve import Curve, Point
-from sweeper.diagnosis.floors import Floors
 from sweeper.reports.content import report_content
 from sweeper.reports.html import render_html
 from sweeper.reports.markdown import render_markdown
@@ -15,22 +14,11 @@ from sweeper.reports.stuck import Stuck, why_stuck
 from sweeper.reports.terminal import summary
 from sweeper.search.results import StudyResults, TrialResult
 from sweeper.study import StudySpec
+from tests.diagnosis.fakes import FLOORS
 
 from . import fakes
 from .test_terminal import plain
 
-FLOORS = Floors(
-    model="builtin:untrained",
-    vocabulary=1024,
-    hidden_size=128,
-    initializer_range=0.02,
-    looks_untrained=True,
-    weights_evidence="0 of 18 normalisation tensors have moved",
-    unigram_nats=5.58,
-    bigram_nats=3.43,
-    num_predictions=5888,
-    ground="abc",
-)
 BLIND, FOREIGN, KNOWS = 6.94, 6.2, 5.1
 
 

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import pytest
 
-from sweeper.curves import Curve, Point
-from sweeper.errors import UsageError
 from sweeper.training.examination import (
     Change,
     Experiment,
     SpikeCause,
     decide,
-    find_onset,
-    height_over,
 )
 
 BATCH, HALF, TENTH, MOMENTS = (
@@ -76,38 +71,17 @@ def test_moments_that_could_not_be_tried_are_not_told() -> None:
     assert "moments" not in decision.evidence
 
 
+def test_of_a_run_that_broke_off_nothing_may_be_left() -> None:
+    tried = experiments(reference=math.inf)
+    half = next(n for n, e in enumerate(tried) if e.change is HALF)
+    for height, cause in ((0.0, SpikeCause.RATE), (0.5, SpikeCause.NONE)):
+        tried[half] = experiment(HALF, height)
+        assert decide(tried).cause is cause
+
+
 def test_a_quarter_of_the_height_is_no_longer_the_spike() -> None:
     tried = experiments()
     half = next(n for n, e in enumerate(tried) if e.change is HALF)
     for height, cause in ((0.49, SpikeCause.RATE), (0.51, SpikeCause.NONE)):
         tried[half] = experiment(HALF, height)
         assert decide(tried).cause is cause
-
-
-def curve_of(*losses: float) -> Curve:
-    points = (Point(step, 64 * step, train_loss=loss) for step, loss in enumerate(losses, 1))
-    return Curve(tuple(points))
-
-
-def test_the_spike_that_a_curve_ends_in_is_examined_before_a_higher_one() -> None:
-    calm = [4.0, 4.01, 3.99, 4.0] * 4
-    assert find_onset(curve_of(*calm, 9.0, *calm, 6.0, 6.1)).start_step == 34
-    assert find_onset(curve_of(*calm, 9.0, *calm, 6.0, *calm)).start_step == 17
-    with pytest.raises(UsageError, match="shows no spike"):
-        find_onset(curve_of(*calm))
-
-
-def test_a_climb_is_examined_from_where_no_loss_was_back_near_its_best() -> None:
-    climb = [4.0 + 0.03 * n for n in range(1, 40)]
-    spike = find_onset(curve_of(*[4.0, 4.01, 3.99, 4.0] * 4, *climb))
-    assert spike.threshold == 0.25
-    assert spike.start_step == 16 + 9  # the first at 4.27
-    assert spike.peak == pytest.approx(4.0 + 0.03 * 39)
-
-
-def test_all_experiments_are_held_against_the_trial_s_own_level() -> None:
-    calm = [4.0, 4.01, 3.99, 4.0] * 4
-    spike = replace(find_onset(curve_of(*calm, 6.0)), level=4.0, threshold=0.3)
-    assert height_over(spike, [4.1, 4.2]) == 0.0
-    assert height_over(spike, [4.1, 5.0, 4.2]) == pytest.approx(1.0)
-    assert height_over(spike, [4.1, math.nan]) == math.inf

@@ -13,9 +13,9 @@ from sweeper.training.examination import (
     Change,
     Examination,
     SpikeCause,
-    find_onset,
     read_examination,
 )
+from sweeper.training.onset import find_onset
 from sweeper.training.packs import new_pack
 from sweeper.training.spike_replay import examine_spike
 from sweeper.training.trial import plan_run, run_plan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -43,7 +45,8 @@ def _draw(axes: Axes, found: Examination) -> None:
     for one in reversed(found.experiments):  # the unchanged one on top
         colour, width = _LOOK[one.change]
         steps = range(one.first_step, one.first_step + len(one.train_losses))
-        axes.plot(steps, one.train_losses, color=colour, linewidth=width)
+        losses = [math.nan if loss is None else loss for loss in one.train_losses]
+        axes.plot(steps, losses, color=colour, linewidth=width)
         values += canvas.finite(one.train_losses)
     axes.axvline(found.onset_step, color=canvas.VERMILLION, linestyle="--", linewidth=1.2)
     axes.set_title(
