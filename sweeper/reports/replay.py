@@ -20,7 +20,7 @@ from sweeper.reports.templating import markdown_environment
 from sweeper.search.replay.contest import Standing, Terms
 from sweeper.search.replay.summary import Estimate
 
-_COLUMNS = (
+COLUMNS = (
     "sampler",
     "pruning",
     "tokens to 1 %",
@@ -51,13 +51,14 @@ def contest_table(standings: Sequence[Standing]) -> Table:
             min_width=16 if is_text else None,
         )
     for standing in standings:
-        cells = dict(zip(_COLUMNS, _cells(standing), strict=True))
+        cells = dict(zip(COLUMNS, cells_of(standing), strict=True))
         cells["pruning"] = f"{cells['sampler']}: {cells['pruning']}"
         table.add_row(*(Text(cells[name].replace(" (", "\n(")) for name in _ON_TERMINALS))
     return table
 
 
-def _cells(standing: Standing) -> list[str]:
+def cells_of(standing: Standing) -> list[str]:
+    """A row of a page's table, under `COLUMNS`."""
     summary = standing.summary
     quarter, half, end = (summary.regret_at(share) for share in (1 / 4, 1 / 2, 1.0))
     return [
@@ -109,8 +110,8 @@ def _page(terms: Terms, standings: Sequence[Standing], command: str) -> str:
             num_seeds=len(terms.seeds),
             study_tokens=f"{terms.tokens:,}",
             workers=terms.workers,
-            columns=_COLUMNS,
-            rows=[_cells(standing) for standing in standings],
+            columns=COLUMNS,
+            rows=[cells_of(standing) for standing in standings],
             figure=_FIGURE,
         )
     )

@@ -195,6 +195,8 @@ class _Simulation:
 
     def _take(self, now_s: float) -> None:
         """A worker takes its next trial, if there is one."""
+        for event in self._events:  # leases go by the real clock, which may be slow here
+            self._store.renew(event.trial.claim)
         while (claim := self._store.claim("simulated")) is not None:
             same = self._store.same_experiment(claim)
             if same is None:

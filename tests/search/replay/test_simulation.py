@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from sweeper.cli import app
 from sweeper.curves import StopReason
+from sweeper.search import store
+from sweeper.search.leases import LEASE_SECONDS
 from sweeper.search.replay.arms import Arm, own_arms, stock_arms
 from sweeper.search.replay.bank import Bank, write_bank
 from sweeper.search.replay.simulation import Ended, Simulated, simulate
@@ -49,6 +53,17 @@ def test_same_arguments_give_the_same_study(spec: StudySpec, bank: Bank) -> None
     arm = ARMS["spike, plateau, lag"]
     assert run(spec, bank, arm, seed=3) == run(spec, bank, arm, seed=3)
     assert run(spec, bank, arm, seed=3) != run(spec, bank, arm, seed=5)
+
+
+def test_slow_machine_gives_the_same_study(
+    spec: StudySpec, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A third of a lease passes whenever the clock is read: no trial is taken for left behind."""
+    arm = ARMS["spike, plateau, lag"]
+    quick = run(spec, bank, arm)
+    clock = count(0.0, LEASE_SECONDS / 3)
+    monkeypatch.setattr(store, "time", SimpleNamespace(time=lambda: next(clock)))
+    assert run(spec, bank, arm) == quick
 
 
 @pytest.mark.parametrize("name", ARMS)
