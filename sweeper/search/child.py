@@ -71,6 +71,9 @@ class Child:
         arguments: Plain values.
         nursery: Where it comes from.
         log: A file that gets what it prints.
+
+    Raises:
+        ChildDied: It could not be started.
     """
 
     def __init__(
@@ -91,6 +94,11 @@ class Child:
         try:
             nursery.open()
             self._process.start()
+        except (
+            EOFError,
+            ConnectionError,
+        ) as error:  # the process that it would be forked from died
+            raise ChildDied("it could not be started") from error
         finally:  # else nobody would notice when the child is gone
             its_calls.close()
             its_orders.close()

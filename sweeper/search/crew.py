@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.files import write_durably
+from sweeper.search.clusters import cluster_workers, is_on_cluster
+from sweeper.search.gpus import found_gpus
 from sweeper.search.probing import BLIND_SAMPLERS, Measurement, Tell, best_of, measure_ways
 from sweeper.search.trainers import new_trainer
 from sweeper.study import StudySpec
@@ -53,18 +55,33 @@ def num_cores() -> int:
 
 
 def assumed_crew(spec: StudySpec) -> Crew:
-    """A crew without measuring: one worker per core, and one on a GPU.
+    """A crew without measuring: one worker per core, or one per GPU.
 
     A GPT-2 of this size keeps one core busy, but not two: two workers of one
     thread see more tokens per second than one of two. Several trials at a time
     cost nothing where no result is waited for, and save most where a step is
     short; a sampler that learns gets them only where it was measured that they gain.
     """
+    if is_on_cluster(spec):
+        return _cluster_crew(spec)
     cores = num_cores()
-    alone = spec.workers.backend == "inline" or new_trainer(spec).has_accelerator()
+    if spec.workers.backend == "inline":
+        return Crew(1, _threads(spec, 1), _assumed_slots(spec, 1))
+    alone = new_trainer(spec).has_accelerator()
     wanted = spec.workers.count
-    count = min(1 if alone else cores, spec.budget.trials) if wanted == "auto" else wanted
+    room = max(len(found_gpus(os.environ)), 1) if alone else cores
+    count = min(room, spec.budget.trials) if wanted == "auto" else wanted
     return Crew(count, _threads(spec, count), _assumed_slots(spec, count))
+
+
+def _cluster_crew(spec: StudySpec) -> Crew:
+    """As many workers as the cluster has room for, each with its share of a machine."""
+    room, threads = cluster_workers(spec)
+    workers = spec.workers
+    count = room if workers.count == "auto" else workers.count
+    count = min(count, spec.budget.trials)
+    threads = threads if workers.threads == "auto" else workers.threads
+    return Crew(count, threads, _assumed_slots(spec, count))
 
 
 def _assumed_slots(spec: StudySpec, count: int) -> int:
@@ -117,14 +134,16 @@ def known_crew(spec: StudySpec) -> Crew:
 
 
 def single_crew(spec: StudySpec) -> Crew:
-    """One worker with all that this process may use."""
+    """One worker by hand, with all that this process may use, whatever the study's backend is."""
+    alone = spec.workers.model_copy(update={"backend": "loky", "address": None})
+    spec = spec.model_copy(update={"workers": alone})
     known = known_crew(spec)
     return Crew(1, _threads(spec, 1), known.slots, known.precision)
 
 
 def is_measured(spec: StudySpec) -> bool:
     """Whether a study's crew is chosen by measurement, when it begins."""
-    is_ours = spec.workers.backend != "inline" and spec.command is None
+    is_ours = spec.workers.backend == "loky" and spec.command is None
     tokens = spec.budget.trials * spec.budget.tokens_per_trial
     return is_ours and tokens >= WORTH_MEASURING_TOKENS
 

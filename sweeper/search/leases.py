@@ -59,8 +59,8 @@ class Lease:
         return replace(self, expires_at=now + LEASE_SECONDS)
 
     def ended(self) -> Lease:
-        """The same, valid no longer."""
-        return replace(self, expires_at=0.0)
+        """What is left of it when its holder gives it up for dead; no renewal brings it back."""
+        return replace(self, owner=f"{self.owner} no longer", expires_at=0.0)
 
     def is_free(self, now: float) -> bool:
         """Whether another worker may take the trial: time is up, or the holder is dead."""

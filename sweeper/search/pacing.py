@@ -92,7 +92,7 @@ def _turns(order: _Order) -> Sequence[Sequence[float]]:
     if order.spec.workers.backend == "inline":
         return _measured(order)
     try:
-        return run_in_workers(_work, order, 1, order.setup.threads)[0]
+        return run_in_workers(_work, [order], order.setup.threads)[0]
     except PoolCrash as died:
         raise WorkerError(f"the worker that measured training speeds died: {died}") from died
     except BaseException:  # an interruption above all: nobody waits for what it measures
@@ -103,7 +103,7 @@ def _turns(order: _Order) -> Sequence[Sequence[float]]:
 def _work(order: _Order) -> Sequence[Sequence[float]]:
     """Measure in a worker's child, as trials are trained there."""
     log = verification_folder(order.spec) / f"{os.getpid()}.log"
-    nursery = nursery_of(order.spec, order.setup.threads)
+    nursery = nursery_of(order.spec, order.setup.threads, worker=0)
     with following(order.parent_pid), quiet_signals():
         turns = call_in_child(_measured, order, nursery, log, lambda: not was_told_to_stop())
     return turns or []

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from typing import Any, TypeVar
 
 from sweeper.search.child import ChildDied, Nursery
+from sweeper.search.gpus import found_gpus, gpu_variables
 from sweeper.search.trainers import training_modules
 from sweeper.study import StudySpec
 
@@ -25,9 +27,17 @@ _Order = TypeVar("_Order")
 _Answer = TypeVar("_Answer")
 
 
-def nursery_of(spec: StudySpec, threads: int) -> Nursery:
-    """Where processes come from that train a study with so many CPU threads."""
-    return Nursery(training_modules(spec), _variables(threads))
+def nursery_of(spec: StudySpec, threads: int, worker: int | None = None) -> Nursery:
+    """Where processes come from that train a study.
+
+    Args:
+        spec: The study.
+        threads: CPU threads of each.
+        worker: Number of the worker on this machine, which has one GPU of them to itself; None:
+            all that are there.
+    """
+    gpu = {} if worker is None else gpu_variables(worker, found_gpus(os.environ))
+    return Nursery(training_modules(spec), _variables(threads) | gpu)
 
 
 def _variables(threads: int) -> dict[str, str]:
@@ -39,14 +49,13 @@ class PoolCrash(Exception):
 
 
 def run_in_workers(
-    task: Callable[[_Order], _Answer], order: _Order, count: int, threads: int
+    task: Callable[[_Order], _Answer], orders: Sequence[_Order], threads: int
 ) -> list[_Answer]:
-    """Give every worker the same order, and wait for all.
+    """Give every worker its order, and wait for all.
 
     Args:
         task: Importable; its answer is a plain value.
-        order: Likewise.
-        count: Workers, each a process of its own.
+        orders: Likewise; one for each worker, a process of its own.
         threads: CPU threads of each.
 
     Raises:
@@ -56,11 +65,11 @@ def run_in_workers(
     from joblib.externals.loky import get_reusable_executor
     from joblib.externals.loky.process_executor import ShutdownExecutorError, TerminatedWorkerError
 
-    executor = get_reusable_executor(max_workers=count, env=_variables(threads))
+    executor = get_reusable_executor(max_workers=len(orders), env=_variables(threads))
     if executor not in _executors:
         _executors.append(executor)
     try:
-        futures = [executor.submit(task, order) for _ in range(count)]
+        futures = [executor.submit(task, order) for order in orders]
         for future in as_completed(futures):
             future.result()  # the first that failed: others may wait for it in vain
         return [future.result() for future in futures]

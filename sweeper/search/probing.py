@@ -54,6 +54,7 @@ class _Order:
     recipes: tuple[Hyperparameters, ...]
     meeting: Meeting
     parent_pid: int
+    worker: int
 
 
 class MeasuringStopped(Exception):
@@ -126,8 +127,12 @@ def _measure(
     with tempfile.TemporaryDirectory() as folder:
         meeting = Meeting(Path(folder), count, stop_file)
         setup = Setup(threads, 1, precision)
-        order = _Order(spec, setup, slots, probed_recipes(spec), meeting, os.getpid())
-        answers = run_in_workers(_probe, order, count, threads)
+        recipes = probed_recipes(spec)
+        orders = [
+            _Order(spec, setup, slots, recipes, meeting, os.getpid(), worker)
+            for worker in range(count)
+        ]
+        answers = run_in_workers(_probe, orders, threads)
     if stop_file.exists():
         raise MeasuringStopped
     speeds = zip(*(tokens_per_s for _, tokens_per_s in answers), strict=True)
@@ -151,7 +156,8 @@ def _probe(order: _Order) -> tuple[PrecisionChoice | None, tuple[float, ...]]:
     log = order.meeting.folder / f"{os.getpid()}.log"
     with following(order.parent_pid), quiet_signals():
         found: tuple[PrecisionChoice | None, tuple[float, ...]]
-        found = call_in_child(_probe_here, order, nursery_of(order.spec, order.setup.threads), log)
+        nursery = nursery_of(order.spec, order.setup.threads, order.worker)
+        found = call_in_child(_probe_here, order, nursery, log)
     return found
 
 

@@ -15,7 +15,9 @@ from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import WorkerError
 from sweeper.search.clock import StudyClock
+from sweeper.search.clusters import is_on_cluster, run_on_cluster
 from sweeper.search.crew import Crew, choose_crew
+from sweeper.search.outpost import Mission, kept_fresh
 from sweeper.search.pool import PoolCrash, close_pool, nursery_of, run_in_workers
 from sweeper.search.probing import MeasuringStopped
 from sweeper.search.progress import Snapshot, take_snapshot
@@ -28,6 +30,7 @@ from sweeper.study import StudySpec
 
 POLL_SECONDS = 0.5
 SAVE_CLOCK_SECONDS = 20.0
+CLUSTER_PATIENCE_SECONDS = 120.0
 MAX_FRUITLESS_ROUNDS = 3  # rounds in which workers died and no trial moved
 
 Observe = Callable[[Snapshot], None]
@@ -74,6 +77,7 @@ class _Runner:
         self._store = StudyStore(self._spec, create=True)
         self._stop_file = make_stop_file(self._spec)
         self._clock = StudyClock(self._store)
+        self._idle_since = time.monotonic()
         # Here, so that one process makes what all workers share, and visibly.
         new_trainer(self._spec).prepare(self._tell)
         with leaving_signals(self._stop) as received:
@@ -137,11 +141,10 @@ class _Runner:
             deadline=self._clock.deadline,
             stop_file=self._stop_file,
             parent_pid=os.getpid(),
-            nursery=nursery_of(self._spec, crew.setup.threads),
         )
         pool = _Pool(order, crew.count, self._spec.workers.backend)
         saved_at = time.monotonic()
-        while not pool.wait(POLL_SECONDS):
+        while not (pool.wait(POLL_SECONDS) or self._is_hung(pool)):
             self._observe(take_snapshot(self._store))
             if time.monotonic() - saved_at > SAVE_CLOCK_SECONDS:
                 self._clock.save()
@@ -150,6 +153,17 @@ class _Runner:
         for report in pool.reports:
             raise_error_of(report)
         return pool.crash
+
+    def _is_hung(self, pool: _Pool) -> bool:
+        """Whether a cluster does not say that our workers have ended, who have nothing to do.
+
+        Theirs only: loky's processes are watched by the system.
+        """
+        if not is_on_cluster(self._spec):
+            return False
+        if not self._stop_file.exists() and (self._store.may_claim() or self._is_anything_left()):
+            self._idle_since = time.monotonic()
+        return time.monotonic() - self._idle_since > CLUSTER_PATIENCE_SECONDS
 
     @cached_property
     def _crew(self) -> Crew:
@@ -177,8 +191,10 @@ class _Pool:
         self.reports: list[WorkReport] = []
         self.crash: str | None = None
         self._order = order
+        self._count = count
         self._defect: BaseException | None = None
-        target = self._inline if backend == "inline" else lambda: self._loky(count)
+        targets = {"inline": self._inline, "loky": self._loky}
+        target = targets.get(backend, self._cluster)
         self._thread = threading.Thread(
             target=self._guard, args=(target,), name="pool", daemon=True
         )
@@ -202,10 +218,21 @@ class _Pool:
             self._defect = defect
 
     def _inline(self) -> None:
-        self.reports = [work(replace(self._order, parent_pid=None, nursery=None))]
+        self.reports = [work(replace(self._order, parent_pid=None))]
 
-    def _loky(self, count: int) -> None:
+    def _loky(self) -> None:
+        threads = self._order.setup.threads
+        orders = [
+            replace(self._order, nursery=nursery_of(self._order.spec, threads, worker))
+            for worker in range(self._count)
+        ]
         try:
-            self.reports = run_in_workers(work, self._order, count, self._order.setup.threads)
+            self.reports = run_in_workers(work, orders, threads)
         except PoolCrash as crash:
             self.crash = str(crash)
+
+    def _cluster(self) -> None:
+        fresh = self._order.stop_file.with_suffix(".run")
+        with kept_fresh(fresh):
+            mission = Mission.of(self._order, fresh)
+            self.reports = run_on_cluster(self._order.spec, mission, self._count)

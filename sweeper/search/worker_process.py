@@ -45,6 +45,11 @@ def _follow_parent(parent_pid: int) -> None:
     threading.Thread(target=follow, name="follow-parent", daemon=True).start()
 
 
+def tell_to_stop() -> None:
+    """Have the worker of this process leave as if it had been signalled."""
+    _stop_signals.set()
+
+
 def was_told_to_stop() -> bool:
     """Whether a signal to leave came while signals were quiet."""
     return _stop_signals.is_set()

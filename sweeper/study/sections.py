@@ -303,8 +303,13 @@ class WorkersSpec(Section):
     count: Annotated[int | Literal["auto"], AutoOrWhole()] = Field(
         "auto", description="Worker processes at a time; auto: measured."
     )
-    backend: Literal["loky", "inline"] = Field(
-        "loky", description="loky starts processes; inline trains in this one."
+    backend: Literal["loky", "inline", "dask", "ray"] = Field(
+        "loky",
+        description="loky starts processes; inline trains in this one; dask and ray start "
+        "processes on the machines of a cluster.",
+    )
+    address: Annotated[str, Text()] | None = Field(
+        None, description="Where the cluster of dask or ray listens; null: one on this machine."
     )
     threads: Annotated[int | Literal["auto"], AutoOrWhole()] = Field(
         "auto", description="CPU threads of one worker."
@@ -317,8 +322,11 @@ class WorkersSpec(Section):
     )
 
     @model_validator(mode="after")
-    def _inline_is_alone(self) -> Self:
+    def _backend_can_do_it(self) -> Self:
         if self.backend == "inline" and self.count not in {"auto", 1}:
             message = f"inline is one process, not {self.count} (allowed with inline: auto, 1)"
             raise refusal("WorkersSpec", [Issue(("count",), message)])
+        if self.address is not None and self.backend not in {"dask", "ray"}:
+            message = f"{self.backend} has no address (allowed: null; or backend: dask or ray)"
+            raise refusal("WorkersSpec", [Issue(("address",), message)])
         return self

@@ -46,7 +46,9 @@ class FakeMachine:
         self.at_work: Callable[[], None] = lambda: None
         self.asked: list[tuple[int, int, tuple[int, ...]]] = []
 
-    def run(self, task: Any, order: Any, count: int, threads: int) -> list[Any]:
+    def run(self, task: Any, orders: list[Any], threads: int) -> list[Any]:
+        count, order = len(orders), orders[0]
+        assert [order.worker for order in orders] == [*range(count)]
         self.asked.append((count, threads, order.slots))
         self.at_work()
         if count in self.deadly:

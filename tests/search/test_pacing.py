@@ -54,8 +54,8 @@ def test_one_worker_times_the_baseline_and_what_is_about_speed(
 ) -> None:
     workers.return_value = [[[100.0, 150.0, 50.0], [90.0, 140.0, 45.0]]]
     measure_speeds(spec, plan, Setup(threads=3, slots=4))
-    (_, order, count, threads), _ = workers.call_args
-    assert (count, threads) == (1, 3)
+    (_, (order,), threads), _ = workers.call_args
+    assert threads == 3
     assert [recipe.batch_size for recipe in order.recipes] == [8, 16, 1]
     assert (order.setup.slots, order.num_turns) == (4, 2)
     found = read_speeds(spec)

@@ -295,6 +295,18 @@ def test_a_released_trial_is_taken_again_and_did_not_crash(tmp_path: Path) -> No
     assert store.trials()[0].user_attrs[attrs.CRASHES] == 0
 
 
+def test_an_abandoned_trial_is_taken_again_and_did_crash(tmp_path: Path) -> None:
+    store = open_at(tmp_path)
+    claim = claimed(store)
+    store.abandon(claim)
+    assert not store.renew(claim)  # a renewal under way does not bring it back
+
+    again = claimed(store)
+
+    assert again.number == 0
+    assert store.trials()[0].user_attrs[attrs.CRASHES] == 1
+
+
 def test_who_lost_a_lease_changes_nothing(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     lost = claimed(store, "slow")

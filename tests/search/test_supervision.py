@@ -29,7 +29,7 @@ NUM_TRIALS = 3
 
 def spec_of(new_study: NewStudy, name: str) -> StudySpec:
     budget = {"trials": NUM_TRIALS, "tokens_per_trial": 2000}
-    workers = {"hang": {"factor": 2, "at_least": 2}}
+    workers = {"hang": {"factor": 2, "at_least": 4}}
     prune = {"spike": "off", "plateau": "off"}
     return new_study(name, budget=budget, prune=prune, workers=workers)
 
@@ -86,7 +86,7 @@ def test_trials_of_a_child_that_was_killed_or_hangs_go_on_alone_and_come_to_the_
 
     trials = StudyStore(spec, create=False).trials()
     assert [trial.state for trial in trials] == [TrialState.COMPLETE] * NUM_TRIALS
-    assert [trial.user_attrs.get(attrs.CRASHES, 0) for trial in trials] == [1, 1, 1]
+    assert all(trial.user_attrs[attrs.CRASHES] >= 1 for trial in trials)
     same = [trial.value for trial in StudyStore(whole, create=False).trials()]
     # What was trained beside another is not the same to the last bit.
     assert [trial.value for trial in trials] == pytest.approx(same, abs=1e-6)
