@@ -82,8 +82,17 @@ def simulate(
     with StudyView(Console(stderr=True)) as view:
         standings = hold_contest(terms, arms, view.tell)
     if out is not None:
-        command = f"sweeper simulate {study} --bank {bank} --seeds {seeds} --out {out}"
-        write_contest(terms, standings, out, command)
+        options = [
+            ("bank", bank),
+            ("seeds", seeds),
+            *(("sampler", name) for name in samplers or ()),
+            *([("trials", trials)] if trials else ()),
+            ("workers", workers),
+            *([("own", "")] if own else ()),
+            ("out", out),
+        ]
+        command = " ".join(f"--{name} {value}".strip() for name, value in options)
+        write_contest(terms, standings, out, f"sweeper simulate {study} {command}")
     if as_json:
         print(json.dumps([asdict(standing) for standing in standings], indent=2))
     else:

@@ -106,6 +106,7 @@ def _page(terms: Terms, standings: Sequence[Standing], command: str) -> str:
             run_tokens=f"{bank.tokens_per_trial:,}",
             source=words.clean(name, 60),
             digest=digest[:12],
+            num_recorded_seeds=len(bank.seeds),
             recorded_seeds=", ".join(map(str, bank.seeds)),
             num_seeds=len(terms.seeds),
             study_tokens=f"{terms.tokens:,}",

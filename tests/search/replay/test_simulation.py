@@ -156,6 +156,7 @@ def test_command_prints_every_arm_and_writes_a_page(
     page = (tmp_path / "out" / "README.md").read_text()
     assert page.count("| tpe |") == len(own_arms())
     assert "2 simulated studies" in page
+    assert "--seeds 2 --sampler random --sampler tpe --trials 4 --workers 2 --own --out" in page
     assert (tmp_path / "out" / "regret.png").stat().st_size > 10_000
     outcome = CliRunner().invoke(app, [*line, "--sampler", "genetic"])
     assert outcome.exit_code != 0
