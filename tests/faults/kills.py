@@ -187,7 +187,7 @@ def stop_past_lease(field: Field, strikes: int) -> Tally:
             witness.look()
             tally.strikes += sleeper.is_alive
             sleeper.signal(signal.SIGCONT)
-            assert sleeper.report().error is None
+            assert sleeper.report() == WorkReport()
         witness.look()
         hold(tally, Examination(spec, whole))
     return tally
