@@ -40,13 +40,12 @@ class Note:
         return json.dumps(asdict(self)).encode() + b"\n"
 
     @classmethod
-    def read(cls, line: bytes) -> Note:
-        """The note in a line of the spool.
-
-        Raises:
-            ValueError: It is half a line, of a writer that died.
-        """
-        plain: dict[str, Any] = json.loads(line)
+    def read(cls, line: bytes) -> Note | None:
+        """The note in a line of the spool; None for half a line, of a writer that died."""
+        try:
+            plain: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return None
         result = plain["result"]
         if result is not None:
             stop = result.pop("stop")
@@ -73,7 +72,7 @@ class Spool:
             OSError: The disk is full, or the folder cannot be written.
         """
         with self._exclusion.held(""), self._path.open("ab") as file:
-            file.write(note.as_line())
+            file.write(b"\n" + note.as_line())  # half a note of another stays a line of its own
             file.flush()
             os.fsync(file.fileno())
         sync_folder(self._path.parent)
@@ -96,5 +95,6 @@ class Spool:
             lines = self._path.read_bytes().split(b"\n")
         except FileNotFoundError:
             return
-        for line in lines[:-1]:  # what follows the last end of a line is half a note
-            yield Note.read(line)
+        for line in filter(None, lines):
+            if (note := Note.read(line)) is not None:
+                yield note
