@@ -15,6 +15,7 @@ from sweeper import __version__
 from sweeper.cli_diagnose import diagnose
 from sweeper.cli_examine import examine, examine_spikes
 from sweeper.cli_replay import bank, simulate
+from sweeper.cli_storage import storage
 from sweeper.errors import NoCompletedTrialError, SweeperError
 
 if TYPE_CHECKING:  # `diagnose` prints without it, and is to answer at once
@@ -83,6 +84,7 @@ app.command()(diagnose)
 app.command()(examine)
 app.command()(bank)
 app.command()(simulate)
+app.add_typer(storage)
 
 
 @app.callback()

@@ -8,16 +8,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from optuna.artifacts import FileSystemArtifactStore, upload_artifact
+from optuna.exceptions import StorageInternalError
 from optuna.trial import Trial
 
 from sweeper.errors import StorageError
 from sweeper.search.claim import Claim
 from sweeper.search.outcomes import Result
-from sweeper.search.storage import storage_url
+from sweeper.search.storage import storage_address
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 
@@ -37,7 +38,8 @@ def note_trial(store: StudyStore, claim: Claim, result: Result) -> None:
         f"Ended by **{result.stop.reason.value}** after {result.tokens:,} tokens, "
         f"validation loss {loss}.\n\n{_plain(result.stop.evidence)}\n"
     )
-    save_note(Trial(store.study, claim.trial_id), body)
+    with suppress(StorageInternalError):  # the trial's end meets it too, and is no note
+        save_note(Trial(store.study, claim.trial_id), body)
 
 
 def _plain(text: str) -> str:
@@ -81,6 +83,7 @@ def start_dashboard(spec: StudySpec, port: int) -> subprocess.Popen[bytes]:
         raise StorageError(
             "optuna-dashboard is not installed beside this Python; pip install optuna-dashboard"
         )
+    place = _dashboard_storage(spec)
     _artifact_folder(spec).mkdir(exist_ok=True)
     command = [
         str(program),
@@ -88,7 +91,7 @@ def start_dashboard(spec: StudySpec, port: int) -> subprocess.Popen[bytes]:
         f"--port={port}",
         f"--artifact-dir={_artifact_folder(spec)}",
     ]
-    with _whispered(f"[optuna_dashboard]\nstorage = {_toml(storage_url(spec))}\n") as end:
+    with _whispered(f"[optuna_dashboard]\nstorage = {_toml(place)}\n") as end:
         return subprocess.Popen([*command, f"--from-config=/dev/fd/{end}"], pass_fds=[end])
 
 
@@ -106,3 +109,18 @@ def _whispered(text: str) -> Iterator[int]:
         yield reading
     finally:
         os.close(reading)
+
+
+def _dashboard_storage(spec: StudySpec) -> str:
+    """The study's storage as optuna-dashboard names it.
+
+    Raises:
+        StorageError: The dashboard cannot use it.
+    """
+    address = storage_address(spec)
+    if address.kind == "grpc":
+        raise StorageError(
+            f"optuna-dashboard cannot use {address}. Next: start it beside the server, with "
+            "--set storage=default or the storage that is served"
+        )
+    return str(address.path) if address.kind == "journal" else address.url

@@ -12,7 +12,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.errors import StorageError, UsageError
 from sweeper.search import attributes as attrs
-from sweeper.search.storage import has_begun, open_storage, storage_url
+from sweeper.search.storage import has_begun, storage_address
+from sweeper.search.storages.opening import open_storage
 from sweeper.study import StudySpec, identity_differences, load_study, spec_to_plain
 
 
@@ -58,7 +59,7 @@ def _earlier_study(spec: StudySpec) -> optuna.Study | None:
             f"{spec.search.warm_start}"
         )
     return optuna.load_study(
-        study_name=earlier.folder_name, storage=open_storage(storage_url(earlier))
+        study_name=earlier.folder_name, storage=open_storage(storage_address(earlier)).storage
     )
 
 

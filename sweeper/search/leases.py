@@ -7,11 +7,9 @@ this machine is noticed at once by its process; one elsewhere when its lease end
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -91,15 +89,3 @@ def _is_alive(pid: int, started: str) -> bool:
     except PermissionError:
         return True
     return not started or _start_time(pid) == started
-
-
-@contextlib.contextmanager
-def study_lock(folder: Path) -> Iterator[None]:
-    """Held while a worker takes, keeps or ends a trial: no two have one, nor any one too many.
-
-    Not to be entered twice by one thread: the second would wait for the first.
-    The kernel lets go of it when its holder dies.
-    """
-    with (folder / "study.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -22,7 +22,7 @@ from sweeper.search.pool import PoolCrash, close_pool, nursery_of, run_in_worker
 from sweeper.search.probing import MeasuringStopped
 from sweeper.search.progress import Snapshot, take_snapshot
 from sweeper.search.signals import leaving_signals
-from sweeper.search.storage import storage_error
+from sweeper.search.storages.opening import storage_error
 from sweeper.search.store import StudyStore
 from sweeper.search.trainers import new_trainer
 from sweeper.search.worker import WorkOrder, WorkReport, raise_error_of, work

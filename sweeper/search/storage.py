@@ -1,72 +1,38 @@
-"""Where a study is stored: its folder, its database, and what they fail with."""
+"""Where a study is stored: its folder, and the address of its database."""
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
-from typing import Any
-
-from optuna.exceptions import StorageInternalError
-from optuna.storages import BaseStorage, RDBStorage
 
 from sweeper.curves import Point
 from sweeper.curves.curve import last_point
 from sweeper.errors import StorageError
+from sweeper.search.storages.address import Address
 from sweeper.study import StudySpec
 from sweeper.training.lost import read_lost
 
-SQLITE_BUSY_SECONDS = 60
+CRASH_LOG = "crashes.log"  # in a trial's folder: of the workers that died while training it
+LONGEST_LAST_WORDS = 400
 
 
-def storage_url(spec: StudySpec) -> str:
-    """Optuna's URL of the study's storage: a SQLite file in its folder unless the study says."""
+def database_file(spec: StudySpec) -> Path:
+    """The SQLite file in the study's folder, which is its storage unless its file says more."""
+    return spec.output_folder / "study.db"
+
+
+def storage_address(spec: StudySpec) -> Address:
+    """Where the study is stored."""
     if spec.storage == "default":
-        return f"sqlite:///{spec.output_folder / 'study.db'}"
-    return spec.storage
+        return Address("sqlite", f"sqlite:///{database_file(spec)}")
+    return Address.read(spec.storage, spec.folder)
 
 
-def open_storage(url: str) -> BaseStorage:
-    """Open a storage so that many workers can write to it.
-
-    SQLite gets a write-ahead log and a minute of patience: by default it fails
-    with "locked" after five seconds.
-
-    Raises:
-        StorageError: It cannot be opened.
-    """
-    options: dict[str, Any] = {}
-    if url.startswith("sqlite:///"):
-        options = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
-        _use_write_ahead_log(Path(url.removeprefix("sqlite:///")))
-    elif url.startswith("postgresql"):
-        options = {"pool_pre_ping": True}
-    try:
-        return RDBStorage(url, engine_kwargs=options)
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise StorageError(f"storage: {url} cannot be opened ({error})") from error
-
-
-def storage_error(error: StorageInternalError) -> StorageError:
-    """What Optuna's storage met, in words for the person who has to mend it."""
-    cause = str(error.__cause__ or error).splitlines()[0]
-    return StorageError(
-        f"storage: the study's database could not be written or read ({cause}). Nothing is lost: "
-        "make room or give access, then run the study again and it goes on from its checkpoints"
-    )
-
-
-def _use_write_ahead_log(path: Path) -> None:
-    try:
-        connection = sqlite3.connect(path, timeout=SQLITE_BUSY_SECONDS)
-        try:
-            connection.execute("PRAGMA journal_mode=WAL")
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        raise StorageError(
-            f"storage: {path.name} in {path.parent.name}/ cannot be used ({error}); is the disk "
-            "full, the folder read-only, or the file not a database?"
-        ) from error
+def served_address(spec: StudySpec) -> Address:
+    """What a server of the study serves: the file in its folder, where the study names a server."""
+    address = storage_address(spec)
+    if address.kind == "grpc":
+        return Address("sqlite", f"sqlite:///{database_file(spec)}")
+    return address
 
 
 def make_folder(folder: Path) -> None:
@@ -87,6 +53,16 @@ def trial_folder(spec: StudySpec, number: int) -> Path:
     return spec.output_folder / "trials" / f"{number:04d}"
 
 
+def last_words(spec: StudySpec, number: int) -> str:
+    """The last line of what a trial's dead workers wrote; empty where they wrote nothing."""
+    try:
+        log = (trial_folder(spec, number) / CRASH_LOG).read_text("utf-8", errors="replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    return lines[-1][:LONGEST_LAST_WORDS] if lines else ""
+
+
 def newest_point(spec: StudySpec, number: int) -> Point | None:
     """How far a trial has come, whoever trained it; None before its first point."""
     return last_point(trial_folder(spec, number) / "curve.jsonl")
@@ -101,5 +77,5 @@ def tokens_so_far(spec: StudySpec, number: int) -> int:
 def has_begun(spec: StudySpec) -> bool:
     """Whether the study has been run on this machine's folder."""
     if spec.storage == "default":
-        return (spec.output_folder / "study.db").is_file()
+        return database_file(spec).is_file()
     return spec.output_folder.is_dir()

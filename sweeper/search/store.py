@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import optuna
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -19,28 +20,30 @@ from sweeper.search.admission import Admission
 from sweeper.search.audit import Audit
 from sweeper.search.claim import Claim
 from sweeper.search.earlier import earlier_trials
-from sweeper.search.leases import Lease, study_lock
-from sweeper.search.memory import place_of
+from sweeper.search.leases import Lease
 from sweeper.search.opening import open_study
-from sweeper.search.outcomes import Result, failure, tokens_paid, violation
+from sweeper.search.outcomes import Result, failure, tokens_paid
 from sweeper.search.prescribed import most_trials
 from sweeper.search.proposals import Rules
 from sweeper.search.space import as_plain, draw, record
 from sweeper.search.storage import (
     has_begun,
+    last_words,
     make_folder,
     newest_point,
-    open_storage,
-    storage_url,
+    storage_address,
     trial_folder,
 )
+from sweeper.search.storages.access import Access
+from sweeper.search.storages.exclusion import FileExclusion
+from sweeper.search.storages.opening import OpenStorage, open_storage
+from sweeper.search.storages.spool import Note
+from sweeper.search.telling import tell_result
 from sweeper.search.turns import has_to_wait, left_behind
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.lost import Lost, read_lost
 
-MAX_CRASHES = 2  # a trial whose worker died more often is given up
 _ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
-_STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
 
 
 class StudyStore:
@@ -71,11 +74,16 @@ class StudyStore:
                 f"{spec.output_folder.parent.name}/{spec.output_folder.name}. "
                 f"Next: sweeper run {spec.path.name}"
             )
-        self.storage = storage or open_storage(storage_url(spec))
+        opened = open_storage(storage_address(spec)) if storage is None else _lent(spec, storage)
+        self.storage = opened.storage
+        self._access = Access(opened, spec.folder_name, spec.output_folder, self._send)
+        self._half_taken: int | None = None
+        self._seen: list[FrozenTrial] | None = None
         self._admission = Admission(spec)
         rules = Rules(self._admission.admit, self._admission.spare, self._earlier)
-        with study_lock(spec.output_folder):
-            self._study = open_study(spec, self.storage, rules, create=create)
+        self._study = self._access.opened(
+            lambda: open_study(spec, self.storage, rules, create=create)
+        )
 
     def _earlier(self) -> list[FrozenTrial]:
         """Read once, by who is to draw."""
@@ -83,7 +91,7 @@ class StudyStore:
             self._earlier_trials = earlier_trials(self.spec)
         return self._earlier_trials
 
-    @property
+    @cached_property
     def _study_id(self) -> int:
         return self.storage.get_study_id_from_name(self.spec.folder_name)
 
@@ -96,9 +104,15 @@ class StudyStore:
         """All trials, in the order of their numbers.
 
         By way of the study, which reads an ended trial from the storage once: the storage itself
-        would read all of them each time, a millisecond for each.
+        would read all of them each time, a millisecond for each. While its server is away, those
+        who only look on see what was there before.
         """
-        return self._study.get_trials(deepcopy=False)
+        try:
+            self._seen = self._study.get_trials(deepcopy=False)
+        except StorageInternalError:
+            if self._seen is None or not self._access.may_be_stale:
+                raise
+        return self._seen
 
     # ------------------------------------------------------------------ taking trials
 
@@ -109,48 +123,61 @@ class StudyStore:
             None where the budget is spent, and what was left behind waits for an equal trial
             that another holds.
         """
-        now = time.time()
-        with study_lock(self.spec.output_folder):
-            return self._reclaim(owner, now) or self._ask(owner, now)
+        return self._access.alone(lambda: self._reclaim(owner) or self._ask(owner))
 
-    def _reclaim(self, owner: str, now: float) -> Claim | None:
-        for trial in self._left_behind(now):
+    def _reclaim(self, owner: str) -> Claim | None:
+        if claim := self._take_again(owner):
+            return claim
+        for trial in self._left_behind():
             was_left_alive = trial.user_attrs.get(attrs.LEASE) is None
             crashes = trial.user_attrs.get(attrs.CRASHES, 0) + (not was_left_alive)
-            if crashes > MAX_CRASHES:
+            if crashes > self.spec.workers.retries:
                 self._give_up(trial.number, crashes)
                 continue
             self._set(self._id(trial.number), {attrs.CRASHES: crashes})
-            if claim := self._take_or_put_back(trial.number, owner, now):
+            if claim := self._take_or_put_back(trial.number, owner):
                 return claim
         return None
 
     def _give_up(self, number: int, crashes: int) -> None:
-        text = f"its worker died {crashes} times while training it"
-        self._tell(number, failure(Stop(StopReason.ERROR, text), newest_point(self.spec, number)))
+        times = "once" if crashes == 1 else f"{crashes} times"
+        text = f"its worker died {times} while training it"
+        last = last_words(self.spec, number)
+        stop = Stop(StopReason.ERROR, f"{text}: {last}" if last else text)
+        self._tell(number, failure(stop, newest_point(self.spec, number)))
 
-    def _ask(self, owner: str, now: float) -> Claim | None:
+    def _take_again(self, owner: str) -> Claim | None:
+        """The trial that this worker had half taken when the storage's server went away."""
+        trials, number = self.trials(), self._half_taken
+        self._half_taken = None
+        if number is None or trials[number].state is not TrialState.RUNNING:
+            return None
+        lease = Lease.read(trials[number].user_attrs.get(attrs.LEASE))
+        is_mine = lease is None or lease.owner == owner
+        return self._take_or_put_back(number, owner) if is_mine else None
+
+    def _ask(self, owner: str) -> Claim | None:
         while self.may_ask():
-            if claim := self._take_or_put_back(self._study.ask().number, owner, now):
+            if claim := self._take_or_put_back(self._study.ask().number, owner):
                 return claim
         return None
 
-    def _take_or_put_back(self, number: int, owner: str, now: float) -> Claim | None:
-        claim = self._take(number, owner, now)
+    def _take_or_put_back(self, number: int, owner: str) -> Claim | None:
+        claim = self._take(number, owner)
         lenders = self._admission.possible_lenders(claim.hyperparameters)
-        if lenders and has_to_wait(number, lenders, self.trials(), now):
+        if lenders and has_to_wait(number, lenders, self.trials(), time.time()):
             self._set(claim.trial_id, {attrs.LEASE: None})
             return None
         return claim
 
-    def _left_behind(self, now: float) -> Iterator[FrozenTrial]:
+    def _left_behind(self) -> Iterator[FrozenTrial]:
         trials = self.trials()
         self._admission.learn(trials)
-        return left_behind(trials, self._admission.possible_lenders, now)
+        return left_behind(trials, self._admission.possible_lenders, time.time())
 
     def may_claim(self) -> bool:
         """Whether there is anything for a worker to do now."""
-        return any(self._left_behind(time.time())) or self.may_ask()
+        return any(self._left_behind()) or self.may_ask()
 
     def may_ask(self) -> bool:
         """Whether the budget allows another trial to begin."""
@@ -183,12 +210,13 @@ class StudyStore:
     def _lost(self, number: int) -> Lost:
         return read_lost(trial_folder(self.spec, number))
 
-    def _take(self, number: int, owner: str, now: float) -> Claim:
+    def _take(self, number: int, owner: str) -> Claim:
+        self._half_taken = number
         trial_id = self._id(number)
-        lease = Lease.new(owner, now)
+        lease = Lease.new(owner, time.time())
         self._set(trial_id, {attrs.LEASE: lease.as_dict()})
         stored = self.storage.get_trial(trial_id)
-        return Claim(
+        claim = Claim(
             number=number,
             trial_id=trial_id,
             hyperparameters=self._recipe(stored, trial_id),
@@ -196,6 +224,8 @@ class StudyStore:
             hypothesis=stored.user_attrs.get(attrs.HYPOTHESIS),
             lease=lease,
         )
+        self._half_taken = None
+        return claim
 
     def _recipe(self, stored: FrozenTrial, trial_id: int) -> Hyperparameters:
         """The trial's recipe: as recorded, or drawn now that it begins."""
@@ -236,85 +266,75 @@ class StudyStore:
 
     def renew(self, claim: Claim) -> bool:
         """Hold on for another term; False where the trial is another's by now."""
-        with study_lock(self.spec.output_folder):
-            return self._renew(claim)
+        return self._access.alone(lambda: self._renew(claim))
+
+    def _is_held_by(self, trial_id: int, owner: str) -> bool:
+        trial = self.storage.get_trial(trial_id)
+        lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
+        return trial.state not in _ENDED and lease is not None and lease.owner == owner
 
     def _renew(self, claim: Claim) -> bool:
-        trial = self.storage.get_trial(claim.trial_id)
-        lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
-        if trial.state in _ENDED or lease is None or lease.owner != claim.lease.owner:
+        if not self._is_held_by(claim.trial_id, claim.lease.owner):
             return False
         self._set(claim.trial_id, {attrs.LEASE: claim.lease.renewed(time.time()).as_dict()})
         return True
 
     def release(self, claim: Claim) -> None:
         """Leave the trial to whoever comes next; it goes on from its checkpoint."""
-        with study_lock(self.spec.output_folder):
-            if self._renew(claim):
-                self._set(claim.trial_id, {attrs.LEASE: None})
+        self._leave(claim, None)
 
     def abandon(self, claim: Claim) -> None:
         """Leave the trial as if its worker had died: so it counts when it is taken again."""
-        with study_lock(self.spec.output_folder):
-            if self._renew(claim):
-                self._set(claim.trial_id, {attrs.LEASE: claim.lease.ended().as_dict()})
+        self._leave(claim, claim.lease.ended())
 
-    def report(self, claim: Claim, tokens: int, val_loss: float) -> None:
-        """Show a rung's validation loss to everybody."""
-        self.storage.set_trial_intermediate_value(claim.trial_id, tokens, val_loss)
+    def _leave(self, claim: Claim, lease: Lease | None) -> None:
+        def leave() -> None:
+            if self._renew(claim):
+                self._set(claim.trial_id, {attrs.LEASE: lease and lease.as_dict()})
+
+        self._access.alone(leave)
+
+    def report(self, claim: Claim, tokens: int, val_loss: float) -> bool:
+        """Show a rung's validation loss to everybody; False, and nothing shown, without a lease.
+
+        While the storage's server is away, it is kept in the study's folder.
+        """
+        return self._access.say(Note(claim.number, claim.lease.owner, ((tokens, val_loss),)))
 
     def annotate(self, claim: Claim, values: Mapping[str, Any]) -> None:
         """Set user attributes of a trial."""
-        self._set(claim.trial_id, values)
+        self._access.persist(lambda: self._set(claim.trial_id, values))
 
     def note_audit(self, claim: Claim, audit: Audit) -> None:
         """Write down the stop that a trial goes on from; after a resume, the first one stays."""
-        if attrs.AUDIT not in self.storage.get_trial(claim.trial_id).user_attrs:
-            since = replace(audit, lost=self._lost(claim.number))
-            self._set(claim.trial_id, {attrs.AUDIT: since.as_dict()})
+
+        def note() -> None:
+            if attrs.AUDIT not in self.storage.get_trial(claim.trial_id).user_attrs:
+                since = replace(audit, lost=self._lost(claim.number))
+                self._set(claim.trial_id, {attrs.AUDIT: since.as_dict()})
+
+        self._access.persist(note)
 
     def finish(self, claim: Claim, result: Result) -> bool:
         """Tell Optuna how a trial ended; False, and nothing done, where the lease was lost.
 
-        Under the lock: a trial between its lease and its end looks left behind.
+        Under the lock: a trial between its lease and its end looks left behind. While the
+        storage's server is away, the end is kept in the study's folder.
         """
-        with study_lock(self.spec.output_folder):
-            if not self._renew(claim):
-                return False
-            self._tell(claim.number, result)
-            return True
+        return self._access.say(Note(claim.number, claim.lease.owner, result=result))
+
+    def _send(self, note: Note) -> bool:
+        trial_id = self._id(note.number)
+        if not self._is_held_by(trial_id, note.owner):
+            return False
+        for tokens, val_loss in note.losses:
+            self.storage.set_trial_intermediate_value(trial_id, tokens, val_loss)
+        if note.result is not None:
+            self._tell(note.number, note.result)
+        return True
 
     def _tell(self, number: int, result: Result) -> None:
-        lost = self._lost(number)
-        self._set(
-            self._id(number),
-            {
-                attrs.STOP_REASON: result.stop.reason.value,
-                attrs.EVIDENCE: result.stop.evidence,
-                attrs.VAL_LOSS: result.val_loss,
-                attrs.TOKENS: result.tokens,
-                attrs.SECONDS: result.seconds,
-                attrs.LOST_TOKENS: lost.tokens,
-                attrs.LOST_SECONDS: lost.seconds,
-                attrs.SAME_AS: result.same_as,
-                attrs.LEASE: None,
-            },
-        )
-        if result.overflow is not None:
-            overflow = {"micro_batch": result.overflow, "place": place_of(self.spec)}
-            self._set(self._id(number), {attrs.OVERFLOW: overflow})
-        self._set_violation(number, violation(result))
-        state = _STATE_OF.get(result.stop.reason, TrialState.PRUNED)
-        values = result.val_loss if state is TrialState.COMPLETE else None
-        with warnings.catch_warnings():
-            # CMA-ES goes by the losses alone; the violation is there for the dashboard.
-            warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)
-            self._study.tell(number, values, state=state)
-
-    def _set_violation(self, number: int, value: float) -> None:
-        trial_id = self._id(number)
-        if attrs.VIOLATION not in self.storage.get_trial(trial_id).constraints:
-            Trial(self._study, trial_id).set_constraint(attrs.VIOLATION, value)
+        tell_result(self._study, self.storage, self.spec, number, result)
 
     def _set(self, trial_id: int, values: Mapping[str, Any]) -> None:
         for key, value in values.items():
@@ -322,3 +342,7 @@ class StudyStore:
 
     def _id(self, number: int) -> int:
         return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+
+
+def _lent(spec: StudySpec, storage: BaseStorage) -> OpenStorage:
+    return OpenStorage(storage, FileExclusion(spec.output_folder / "study.lock"))

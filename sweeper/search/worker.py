@@ -24,7 +24,8 @@ from sweeper.search.desk import Task, train_at
 from sweeper.search.holding import Holding
 from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
-from sweeper.search.storage import newest_point, storage_error, trial_folder
+from sweeper.search.storage import CRASH_LOG, newest_point, trial_folder
+from sweeper.search.storages.opening import storage_error
 from sweeper.search.store import StudyStore
 from sweeper.search.supervision import train_in_child
 from sweeper.search.timesheets import Timesheet
@@ -180,7 +181,7 @@ class _Worker:
         step = "before its first step" if newest is None else f"after step {newest.step}"
         folder = trial_folder(self._spec, claim.number)
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "crashes.log").open("a", encoding="utf-8") as log:
+        with (folder / CRASH_LOG).open("a", encoding="utf-8") as log:
             now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             log.write(f"{now}  {died} {step}\n{died.log}")
 

@@ -320,6 +320,9 @@ class WorkersSpec(Section):
     hang: Annotated[HangRule | None, _DefaultOrOff(HangRule)] = Field(
         HangRule(), description="Kill a training process that takes no step any more."
     )
+    retries: Annotated[int, Whole(0)] = Field(
+        2, description="Times that a trial is begun again after its worker died."
+    )
 
     @model_validator(mode="after")
     def _backend_can_do_it(self) -> Self:

@@ -11,6 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_serializer, model_validator
 
+from sweeper.study import storage_url
 from sweeper.study.checks import issues_between_sections
 from sweeper.study.engine import CommandEngine, EngineForm
 from sweeper.study.hyperparameters import (
@@ -38,7 +39,6 @@ from sweeper.study.space import Dimension, SearchSpace, dimension_to_plain
 from sweeper.study.verify import VerifySpec
 
 _LONGEST_FOLDER_NAME = 60
-_STORAGE_URL = r"default|[A-Za-z][A-Za-z0-9+.-]*://\S.*"
 
 Trial = Annotated[dict[str, HyperparameterValue], Changes(may_be_empty=True)]
 
@@ -96,13 +96,12 @@ class StudySpec(Section):
     )
     workers: WorkersSpec = Field(WorkersSpec(), description="Who trains the trials.")
     storage: Annotated[
-        str,
-        Text(
-            pattern=_STORAGE_URL,
-            allowed="default, or a URL such as sqlite:///study.db",
-            may_be_secret=True,
-        ),
-    ] = Field("default", description="default (a file in the study's folder) or an Optuna URL.")
+        str, Text(pattern=storage_url.PATTERN, allowed=storage_url.ALLOWED, may_be_secret=True)
+    ] = Field(
+        "default",
+        description="default (SQLite in the study's folder), sqlite:///FILE, postgresql://…, "
+        "grpc://HOST:PORT (of `sweeper storage serve`) or a journal: journal:///FILE, FILE.log.",
+    )
     output: Annotated[str, Text()] | None = Field(
         None, description="Folder for results, relative to the study file; null: reports."
     )

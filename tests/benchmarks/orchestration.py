@@ -19,7 +19,7 @@ from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
 from sweeper.search.outcomes import Result
 from sweeper.search.space import distributions_of
-from sweeper.search.storage import storage_url
+from sweeper.search.storage import storage_address
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 
@@ -91,7 +91,7 @@ def _optuna_ms(store: StudyStore, repetitions: int) -> float:
     sampler = {"tpe": optuna.samplers.TPESampler, "random": optuna.samplers.RandomSampler}
     study = optuna.load_study(
         study_name=store.spec.folder_name,
-        storage=storage_url(store.spec),
+        storage=storage_address(store.spec).url,
         sampler=sampler[store.spec.search.sampler](seed=0),
     )
     spent = []

@@ -19,10 +19,11 @@ from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
 from sweeper.search.outcomes import violation
 from sweeper.search.progress import take_snapshot
-from sweeper.search.storage import storage_url
-from sweeper.search.store import MAX_CRASHES, StudyStore
-from sweeper.study import StudySpec
+from sweeper.search.storage import storage_address
+from sweeper.search.store import StudyStore
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at, trained
+
+RETRIES = 2
 
 FIXED: dict[str, Any] = {
     "hypotheses": [
@@ -90,7 +91,7 @@ def test_a_creation_that_was_killed_is_completed(tmp_path: Path, num_left: int) 
     whole = open_at(tmp_path / "whole", **FIXED)
     spec = spec_at(tmp_path / "killed", **FIXED)
     spec.output_folder.mkdir(parents=True)
-    study = optuna.create_study(storage=storage_url(spec), study_name=spec.folder_name)
+    study = optuna.create_study(storage=storage_address(spec).url, study_name=spec.folder_name)
     for trial in whole.trials()[:num_left]:
         study.enqueue_trial(trial.system_attrs["fixed_params"], user_attrs=trial.user_attrs)
 
@@ -265,7 +266,7 @@ def test_a_number_that_another_process_has_by_now_is_no_holder(tmp_path: Path) -
 def test_a_trial_that_keeps_killing_its_workers_is_given_up(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claimed(store)
-    for crash in range(1, MAX_CRASHES + 1):
+    for crash in range(1, RETRIES + 1):
         overwrite_lease(store, 0, expires_at=0.0)
         assert claimed(store).number == 0
         assert store.trials()[0].user_attrs[attrs.CRASHES] == crash
@@ -286,7 +287,7 @@ def test_a_trial_that_keeps_killing_its_workers_is_given_up(tmp_path: Path) -> N
 def test_a_released_trial_is_taken_again_and_did_not_crash(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claim = claimed(store)
-    for _ in range(MAX_CRASHES + 2):
+    for _ in range(RETRIES + 2):
         store.release(claim)
         assert store.may_claim()
         claim = claimed(store, "next")
@@ -513,10 +514,3 @@ def test_a_trial_that_borrowed_does_not_lend(tmp_path: Path) -> None:
     store.finish(claimed(store), result(tokens=0, same_as=0))
 
     assert store.same_experiment(claimed(store)) is None
-
-
-def test_urls_of_storages(tmp_path: Path) -> None:
-    spec: StudySpec = spec_at(tmp_path)
-
-    assert storage_url(spec) == f"sqlite:///{tmp_path}/reports/small/study.db"
-    assert storage_url(spec_at(tmp_path, storage="sqlite:///x.db")) == "sqlite:///x.db"

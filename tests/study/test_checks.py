@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from sweeper.study.storage_url import ALLOWED
+
 from .conftest import MINIMAL, Problems
 
 HYPOTHESES = "hypotheses=[{name: a, change: {rank: 4}}, {name: b, change: {rank: 2}}]"
@@ -150,8 +152,11 @@ HYPOTHESES = "hypotheses=[{name: a, change: {rank: 4}}, {name: b, change: {rank:
         ),
         (
             ["storage=study.db"],
-            "--set  storage: cannot use the text 'study.db' "
-            "(allowed: default, or a URL such as sqlite:///study.db)",
+            f"--set  storage: cannot use the text 'study.db' (allowed: {ALLOWED})",
+        ),
+        (
+            ["storage=mysql://me:secret@host/db"],
+            f"--set  storage: cannot use what stands here (allowed: {ALLOWED})",
         ),
         (
             ["data.train=nowhere.md"],
@@ -203,6 +208,9 @@ def test_refused(overrides: list[str], expected: str, problems: Problems) -> Non
         ["hypotheses=[{name: a, change: {batch_size: 4, accumulation: 2}}]"],
         ["workers={backend: inline, count: 1}"],
         ["storage=postgresql://host/db"],
+        ["storage=grpc://head:13000"],
+        ["storage=journal:///study.log"],
+        ["storage=shared/study.log"],
         ["data.train=."],
     ],
 )

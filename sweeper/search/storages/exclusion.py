@@ -1,0 +1,101 @@
+"""What lets one worker at a time take, keep or end a trial of a study."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+
+import sqlalchemy
+from optuna.exceptions import StorageInternalError
+from sqlalchemy.exc import SQLAlchemyError
+
+# A holder that is silent for so long is suspended or cut off, and stands in everybody's way.
+LOCK_SECONDS = 120.0
+
+
+class Exclusion(ABC):
+    """A lock for each study of a storage."""
+
+    @abstractmethod
+    def held(self, study: str) -> AbstractContextManager[None]:
+        """Wait for the lock, and hold it in the context.
+
+        Not to be entered twice by one thread: the second would wait for the first. It is let go
+        of when its holder dies.
+
+        Args:
+            study: Name of the study in the storage.
+
+        Raises:
+            StorageInternalError: Who keeps the lock cannot be reached.
+            OSError: The lock's file cannot be written.
+        """
+
+
+class FileExclusion(Exclusion):
+    """A lock of the kernel; one for all studies of the file.
+
+    Args:
+        path: Of the lock; its folder must exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @contextmanager
+    def held(self, study: str) -> Iterator[None]:
+        """See Exclusion."""
+        with self._path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+class PostgresExclusion(Exclusion):
+    """An advisory lock of a PostgreSQL server.
+
+    It belongs to a transaction, not to a session, so that it also holds behind a pool of
+    connections such as PgBouncer's. The server ends a transaction that is idle for LOCK_SECONDS.
+
+    Args:
+        url: Of the database, as SQLAlchemy writes it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = sqlalchemy.create_engine(url, pool_pre_ping=True)
+        weakref.finalize(self, self._engine.dispose)
+
+    @contextmanager
+    def held(self, study: str) -> Iterator[None]:
+        """See Exclusion."""
+        try:
+            connection = self._engine.connect()
+            transaction = connection.begin()
+            self._lock(connection, study)
+        except SQLAlchemyError as error:
+            raise StorageInternalError("The server's lock cannot be had.") from error
+        try:
+            yield
+        finally:
+            # What was done under the lock is done; a server that is gone has no lock either.
+            with suppress(SQLAlchemyError):
+                transaction.rollback()
+            with suppress(SQLAlchemyError):
+                connection.close()
+
+    def _lock(self, connection: sqlalchemy.Connection, study: str) -> None:
+        milliseconds = int(LOCK_SECONDS * 1000)
+        timeout = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+        connection.execute(sqlalchemy.text(timeout))
+        lock = sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)")
+        connection.execute(lock, {"key": _lock_key(study)})
+
+
+def _lock_key(study: str) -> int:
+    """A number of 64 bits, as PostgreSQL's advisory locks are named."""
+    digest = hashlib.sha256(f"sweeper {study}".encode()).digest()
+    return int.from_bytes(digest[:8], signed=True)

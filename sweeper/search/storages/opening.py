@@ -1,0 +1,120 @@
+"""Opening a storage so that many workers can use it at a time."""
+
+from __future__ import annotations
+
+import sqlite3
+import weakref
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from optuna.exceptions import StorageInternalError
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeper.errors import StorageError
+from sweeper.search.storages.address import Address
+from sweeper.search.storages.exclusion import Exclusion, FileExclusion, PostgresExclusion
+from sweeper.search.storages.journal import open_journal
+from sweeper.study.storage_url import without_password
+
+SQLITE_BUSY_SECONDS = 60
+_SCHEMA = "the tables themselves"  # no study has a name like this
+
+
+@dataclass(frozen=True)
+class OpenStorage:
+    """A storage in use.
+
+    Attributes:
+        storage: For Optuna.
+        exclusion: Of its studies.
+        is_remote: Whether a server answers, which may be away for a while.
+    """
+
+    storage: BaseStorage
+    exclusion: Exclusion
+    is_remote: bool = False
+
+
+def open_storage(address: Address) -> OpenStorage:
+    """Open a storage, and make it where it is not there.
+
+    Raises:
+        StorageError: It cannot be opened; the message has no password in it.
+    """
+    try:
+        match address.kind:
+            case "sqlite":
+                return _open_sqlite(address)
+            case "journal":
+                exclusion = FileExclusion(_beside(address.path))
+                return OpenStorage(open_journal(address.path), exclusion)
+            case "postgresql":
+                return _open_postgres(address)
+            case "grpc":
+                return _open_proxy(address)
+    except (OSError, ValueError, ImportError, StorageInternalError, SQLAlchemyError) as error:
+        raise StorageError(f"storage: {address} cannot be opened ({_cause(error)})") from error
+
+
+def storage_error(error: StorageInternalError) -> StorageError:
+    """What Optuna's storage met, in words for the person who has to mend it."""
+    return StorageError(
+        f"storage: the study's database could not be written or read ({_cause(error)}). Nothing is "
+        "lost: make room or give access, then run the study again and it goes on from its "
+        "checkpoints"
+    )
+
+
+def _cause(error: Exception) -> str:
+    lines = str(error.__cause__ or error).splitlines() or [type(error).__name__]
+    return without_password(lines[0])
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{path.name}-lock")
+
+
+def _open_sqlite(address: Address) -> OpenStorage:
+    """With a write-ahead log and a minute of patience: by default "locked" comes after 5 s."""
+    exclusion = FileExclusion(_beside(address.path))
+    options = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
+    with exclusion.held(_SCHEMA):
+        _use_write_ahead_log(address.path)
+        return OpenStorage(RDBStorage(address.url, engine_kwargs=options), exclusion)
+
+
+def _use_write_ahead_log(path: Path) -> None:
+    try:
+        connection = sqlite3.connect(path, timeout=SQLITE_BUSY_SECONDS)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise StorageError(
+            f"storage: {path.name} in {path.parent.name}/ cannot be used ({error}); is the disk "
+            "full, the folder read-only, or the file not a database?"
+        ) from error
+
+
+def _open_postgres(address: Address) -> OpenStorage:
+    try:
+        exclusion = PostgresExclusion(address.url)
+    except ImportError as error:
+        raise StorageError(
+            "storage: PostgreSQL needs its driver. Next: pip install 'sweeper[postgres]'"
+        ) from error
+    options: dict[str, Any] = {"pool_pre_ping": True}
+    with exclusion.held(_SCHEMA):  # two that make the tables at once both fail
+        storage = RDBStorage(address.url, engine_kwargs=options)
+    weakref.finalize(storage, storage.engine.dispose)
+    return OpenStorage(storage, exclusion, True)
+
+
+def _open_proxy(address: Address) -> OpenStorage:
+    from sweeper.search.storages.proxy import ProxyExclusion, ProxyStorage  # grpc takes a while
+
+    storage = ProxyStorage(address)
+    return OpenStorage(storage, ProxyExclusion(storage), True)

@@ -1,0 +1,126 @@
+"""The server of `sweeper storage serve`: Optuna's proxy, which also lends the storage's lock."""
+
+from __future__ import annotations
+
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import BaseStorage, get_storage, run_grpc_proxy_server
+
+from sweeper.errors import StorageError
+from sweeper.search.storages.address import Address
+from sweeper.search.storages.exclusion import LOCK_SECONDS, Exclusion
+from sweeper.search.storages.forwarding import ForwardingStorage
+from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
+from sweeper.search.storages.opening import open_storage
+
+NUM_THREADS = 32
+
+
+@dataclass
+class _Lent:
+    token: str
+    until: float
+    hold: ExitStack
+
+
+class LentLock:
+    """A storage's lock, which one client at a time may borrow.
+
+    Args:
+        exclusion: Of the storage.
+        clock: Tells seconds, and never goes back.
+    """
+
+    def __init__(self, exclusion: Exclusion, clock: Callable[[], float] = time.monotonic) -> None:
+        self._exclusion = exclusion
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._lent: _Lent | None = None
+
+    def answer(self, words: LockWords) -> int:
+        """What a client is told: GRANTED or BUSY."""
+        with self._mutex:
+            if words.verb == "release":
+                return self._release(words)
+            return self._acquire(words)
+
+    def _acquire(self, words: LockWords) -> int:
+        until = self._clock() + LOCK_SECONDS
+        if self._lent is not None and self._lent.token == words.token:
+            self._lent.until = until
+            return GRANTED
+        if self._lent is not None:
+            if self._clock() < self._lent.until:
+                return BUSY
+            self._take_back(self._lent)
+        hold = ExitStack()
+        hold.enter_context(self._exclusion.held(words.study))
+        self._lent = _Lent(words.token, until, hold)
+        return GRANTED
+
+    def _release(self, words: LockWords) -> int:
+        if self._lent is not None and self._lent.token == words.token:
+            self._take_back(self._lent)
+        return GRANTED
+
+    def _take_back(self, lent: _Lent) -> None:
+        self._lent = None
+        lent.hold.close()
+
+
+class LendingStorage(ForwardingStorage):
+    """A storage whose clients may borrow its lock.
+
+    Args:
+        inner: The storage itself.
+        exclusion: Its lock.
+    """
+
+    def __init__(self, inner: BaseStorage, exclusion: Exclusion) -> None:
+        super().__init__(inner)
+        self._lock = LentLock(exclusion)
+
+    def get_study_id_from_name(self, study_name: str) -> int:
+        words = LockWords.read(study_name)
+        if words is not None:
+            return self._lock.answer(words)
+        return super().get_study_id_from_name(study_name)
+
+
+def serve_storage(address: Address, host: str, port: int) -> None:
+    """Serve a storage to workers on other machines, until a signal comes.
+
+    Whoever reaches the port can change the study: there is no password, and nothing is encrypted.
+
+    Args:
+        address: Of the storage: SQLite or PostgreSQL.
+        host: The address to listen on.
+        port: Likewise.
+
+    Raises:
+        StorageError: The storage cannot be opened or served, or the port is taken.
+    """
+    if address.kind not in ("sqlite", "postgresql"):
+        raise StorageError(
+            f"storage: {address} cannot be served (allowed: default, sqlite:///FILE, "
+            "postgresql://USER@HOST/DATABASE)"
+        )
+    opened = open_storage(address)
+    # `get_storage` keeps what has ended in memory: else each question reads the whole study.
+    storage = LendingStorage(get_storage(opened.storage), opened.exclusion)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        try:
+            threads = ThreadPoolExecutor(NUM_THREADS)
+            run_grpc_proxy_server(storage, host=host, port=port, thread_pool=threads)
+        except RuntimeError as error:
+            raise StorageError(
+                f"storage: nothing can be served at {host}:{port} ({error}). Next: another --port"
+            ) from error

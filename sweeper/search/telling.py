@@ -1,0 +1,64 @@
+"""Writing down in Optuna how a trial ended."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import optuna
+from optuna.storages import BaseStorage
+from optuna.trial import Trial, TrialState
+
+from sweeper.curves import StopReason
+from sweeper.search import attributes as attrs
+from sweeper.search.memory import place_of
+from sweeper.search.outcomes import Result, violation
+from sweeper.search.storage import trial_folder
+from sweeper.study import StudySpec
+from sweeper.training.lost import read_lost
+
+_STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
+
+
+def tell_result(
+    study: optuna.Study, storage: BaseStorage, spec: StudySpec, number: int, result: Result
+) -> None:
+    """Tell Optuna how a trial ended; whoever calls it holds the study's lock.
+
+    Args:
+        study: Optuna's.
+        storage: Where it is.
+        spec: Of the study.
+        number: The trial's.
+        result: What it came to.
+    """
+    lost = read_lost(trial_folder(spec, number))
+    values: dict[str, Any] = {
+        attrs.STOP_REASON: result.stop.reason.value,
+        attrs.EVIDENCE: result.stop.evidence,
+        attrs.VAL_LOSS: result.val_loss,
+        attrs.TOKENS: result.tokens,
+        attrs.SECONDS: result.seconds,
+        attrs.LOST_TOKENS: lost.tokens,
+        attrs.LOST_SECONDS: lost.seconds,
+        attrs.SAME_AS: result.same_as,
+    }
+    if result.overflow is not None:
+        values[attrs.OVERFLOW] = {"micro_batch": result.overflow, "place": place_of(spec)}
+    study_id = storage.get_study_id_from_name(spec.folder_name)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+    for key, value in values.items():
+        storage.set_trial_user_attr(trial_id, key, value)
+    if attrs.VIOLATION not in storage.get_trial(trial_id).constraints:
+        Trial(study, trial_id).set_constraint(attrs.VIOLATION, violation(result))
+    storage.set_trial_user_attr(trial_id, attrs.LEASE, None)
+    _end(study, number, result)
+
+
+def _end(study: optuna.Study, number: int, result: Result) -> None:
+    state = _STATE_OF.get(result.stop.reason, TrialState.PRUNED)
+    loss = result.val_loss if state is TrialState.COMPLETE else None
+    with warnings.catch_warnings():
+        # CMA-ES goes by the losses alone; the violation is there for the dashboard.
+        warnings.filterwarnings("ignore", "Constraints have been set", UserWarning)
+        study.tell(number, loss, state=state)

@@ -1,0 +1,169 @@
+"""A server that goes away in the middle of a study, and comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from sweeper.curves import StopReason
+from sweeper.search import attributes as attrs
+from sweeper.search.outcomes import Result
+from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
+from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
+from sweeper.search.storages.serving import LentLock
+from sweeper.search.storages.spool import Note, Spool
+from sweeper.search.store import StudyStore
+from sweeper.study import StudySpec
+from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
+from tests.search.storages.servers import Proxy
+
+
+@pytest.fixture
+def proxy(tmp_path: Path) -> Iterator[Proxy]:
+    server = Proxy(tmp_path / "served.db")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def spec(proxy: Proxy, tmp_path: Path) -> StudySpec:
+    return spec_at(tmp_path, storage=proxy.url)
+
+
+def test_what_is_said_meanwhile_is_kept_and_sent_and_claims_wait(
+    proxy: Proxy, spec: StudySpec
+) -> None:
+    store = StudyStore(spec, create=True)
+    claim, lost = claimed(store), claimed(store)
+    seen = store.trials()
+    overwrite_lease(store, lost.number, owner="another")
+    proxy.kill()
+
+    assert store.report(claim, 1000, 5.5)
+    assert store.finish(claim, result(val_loss=5.0))
+    assert store.finish(lost, result(val_loss=1.0))  # nobody can know yet that it is another's
+    assert store.trials() == seen
+    got: list[int] = []
+    waiting = threading.Thread(target=lambda: got.append(claimed(store).number))
+    waiting.start()
+    proxy.start()
+    waiting.join()
+
+    assert got == [2]
+    trials = StudyStore(spec, create=False).trials()
+    assert (trials[0].state, trials[0].value) == (TrialState.COMPLETE, 5.0)
+    assert trials[0].intermediate_values == {1000: 5.5}
+    assert trials[1].state is TrialState.RUNNING
+    assert not (spec.output_folder / "spool.jsonl").exists()
+
+
+def test_a_dead_workers_last_words_are_sent_by_the_next(proxy: Proxy, spec: StudySpec) -> None:
+    """Before anybody takes the trial whose end they are."""
+    first = StudyStore(spec, create=True)
+    claim = claimed(first)
+    overwrite_lease(first, 0, expires_at=0.0)
+    proxy.kill()
+    first.finish(claim, result(val_loss=4.5))
+    proxy.start()
+
+    next_claim = claimed(StudyStore(spec, create=False), "next")
+
+    assert next_claim.number == 1
+    trial = StudyStore(spec, create=False).trials()[0]
+    assert (trial.value, trial.user_attrs.get(attrs.CRASHES, 0)) == (4.5, 0)
+
+
+def test_workers_with_the_proxy_and_with_the_database_exclude_each_other(
+    proxy: Proxy, spec: StudySpec, tmp_path: Path
+) -> None:
+    direct = spec_at(tmp_path, storage=f"sqlite:///{tmp_path}/served.db")
+    StudyStore(spec, create=True)
+    stores = [StudyStore(s, create=False) for s in (spec, direct)]
+    done: list[int] = []
+
+    def work(store: StudyStore) -> None:
+        done.extend(claim.number for claim in run_faked(store))
+
+    threads = [threading.Thread(target=work, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(done) == list(range(6))
+
+
+# ---------------------------------------------------------------------- its parts
+
+
+def ask(lock: LentLock, verb: Any, token: str) -> int:
+    return lock.answer(LockWords(verb, token, "study"))
+
+
+def test_a_lent_lock_has_one_holder_until_it_is_given_back_or_silent(tmp_path: Path) -> None:
+    now = [0.0]
+    lock = LentLock(FileExclusion(tmp_path / "lock"), lambda: now[0])
+
+    assert ask(lock, "acquire", "me") == GRANTED
+    assert ask(lock, "acquire", "you") == BUSY
+    assert ask(lock, "acquire", "me") == GRANTED  # its answer had been lost
+    ask(lock, "release", "you")  # is not yours
+    assert ask(lock, "acquire", "you") == BUSY
+    ask(lock, "release", "me")
+    assert ask(lock, "acquire", "you") == GRANTED
+    now[0] = LOCK_SECONDS - 1
+    assert ask(lock, "acquire", "me") == BUSY
+    now[0] = LOCK_SECONDS
+    assert ask(lock, "acquire", "me") == GRANTED
+    ask(lock, "release", "me")
+
+
+def test_words_of_the_lock_are_no_study_and_no_study_is_words() -> None:
+    words = LockWords("acquire", "abc", "a: study")
+
+    assert LockWords.read(words.as_name()) == words
+    assert LockWords.read("plateau-1234") is None
+    assert LockWords.read("sweeper-lock") is None
+    with pytest.raises(KeyError):
+        LockWords.read("sweeper-lock:steal:abc:study")
+
+
+def test_a_spool_gives_back_what_it_was_given_but_for_half_a_note(tmp_path: Path) -> None:
+    notes = [
+        Note(3, "me", ((1000, 5.5), (2000, 5.25))),
+        Note(3, "me", result=result(StopReason.SPIKE, val_loss=None, overflow=4)),
+        Note(4, "you", result=Result(result().stop, 4.0, 10, 1.5, same_as=2)),
+    ]
+    spool, sent = Spool(tmp_path), list[Note]()
+    with (tmp_path / "spool.jsonl").open("ab") as file:
+        file.write(notes[0].as_line()[:20])
+    for note in notes:
+        spool.keep(note)
+
+    spool.send(sent.append)
+    spool.send(sent.append)
+
+    assert sent == notes
+
+
+def test_a_spool_keeps_all_where_one_cannot_be_sent(tmp_path: Path) -> None:
+    spool, tried = Spool(tmp_path), list[int]()
+    for number in (1, 2):
+        spool.keep(Note(number, "me"))
+
+    def fail_at_two(note: Note) -> None:
+        tried.append(note.number)
+        if note.number == 2 and len(tried) < 3:
+            raise OSError("gone again")
+
+    with pytest.raises(OSError, match="gone again"):
+        spool.send(fail_at_two)
+    spool.send(fail_at_two)
+
+    assert tried == [1, 2, 1, 2]
