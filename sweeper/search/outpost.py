@@ -122,7 +122,8 @@ def main() -> None:
         _in_a_thread(_leave_with_the_task)
         _in_a_thread(lambda: _leave_with_the_run(Path(mission.fresh_file)))
         report = train_trials(mission.order())
-    print(json.dumps(asdict(report)), flush=True)
+    with contextlib.suppress(BrokenPipeError):  # nobody waits for it any longer
+        print(json.dumps(asdict(report)), flush=True)
 
 
 def _in_a_thread(do: Callable[[], None]) -> None:

@@ -88,6 +88,7 @@ class _Runner:
             finally:
                 close_pool(kill=len(received) > 1)
                 self._stop_file.unlink(missing_ok=True)
+                fresh_file(self._stop_file).unlink(missing_ok=True)
         first = received[0] if received else None
         is_spent = self._clock.left_s == 0 and first is None
         return RunOutcome(first, is_spent, self._is_exhausted())
@@ -184,6 +185,11 @@ def make_stop_file(spec: StudySpec) -> Path:
     return folder / f"{uuid.uuid4().hex[:12]}.stop"
 
 
+def fresh_file(stop_file: Path) -> Path:
+    """The file beside it that says that a run lives; see `outpost`."""
+    return stop_file.with_suffix(".run")
+
+
 class _Pool:
     """Workers of one round, waited for in a thread so that the main thread can look on."""
 
@@ -232,7 +238,7 @@ class _Pool:
             self.crash = str(crash)
 
     def _cluster(self) -> None:
-        fresh = self._order.stop_file.with_suffix(".run")
+        fresh = fresh_file(self._order.stop_file)
         with kept_fresh(fresh):
             mission = Mission.of(self._order, fresh)
             self.reports = run_on_cluster(self._order.spec, mission, self._count)

@@ -1,0 +1,71 @@
+"""A worker on a cluster's machine: what it is told, what it answers, and with whom it leaves."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from sweeper.search import clusters, outpost
+from sweeper.search.clusters import cluster_workers, run_on_cluster
+from sweeper.search.outpost import Mission, kept_fresh, send_out
+from sweeper.search.pool import nursery_of
+from sweeper.search.worker import WorkOrder, WorkReport
+from sweeper.training.setup import PrecisionChoice, Setup
+from tests.search.fakes import spec_at
+from tests.search.processes import report_mission
+
+
+def order_at(folder: Path) -> WorkOrder:
+    setup = Setup(2, 3, PrecisionChoice("fp32", "measured", {"fp32": 1.5}))
+    spec = spec_at(folder)
+    return WorkOrder(spec, setup, 1e9, folder / "stop", None, nursery_of(spec, 2))
+
+
+def test_an_order_survives_the_way(tmp_path: Path) -> None:
+    order = order_at(tmp_path)
+    sent = json.dumps(asdict(Mission.of(order, tmp_path / "fresh")))
+    assert Mission(**json.loads(sent)).order() == order
+
+
+def test_what_a_worker_meets_comes_back_as_a_value(tmp_path: Path) -> None:
+    report = send_out(Mission.of(order_at(tmp_path), tmp_path / "fresh"))
+
+    assert report.exit_code == 1
+    assert report.error is not None
+    assert report.error.startswith("small has not been run yet")
+
+
+def test_a_worker_leaves_when_the_run_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    monkeypatch.setattr(outpost, "STALE_SECONDS", 0.05)
+    monkeypatch.setattr(outpost, "_LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(outpost, "tell_to_stop", lambda: told.append(True))
+
+    with kept_fresh(tmp_path / "fresh"):
+        assert (tmp_path / "fresh").exists()
+    assert not (tmp_path / "fresh").exists()
+    outpost._leave_with_the_run(tmp_path / "fresh")
+
+    assert told == [True]
+
+
+def test_dask_starts_a_worker_for_each_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed", reason="the extra dask is not installed")
+    monkeypatch.setattr(clusters, "send_out", report_mission)
+    options = {"n_workers": 2, "threads_per_worker": 1, "dashboard_address": ":0"}
+    with distributed.LocalCluster(processes=False, **options) as cluster:
+        workers = {"backend": "dask", "address": cluster.scheduler_address, "count": "auto"}
+        spec = spec_at(tmp_path, workers=workers)
+        order = WorkOrder(spec, Setup(1), None, tmp_path / "stop", None)
+
+        assert cluster_workers(spec) == (2, 1)
+        reports = run_on_cluster(spec, Mission.of(order, tmp_path / "fresh"), 2)
+
+    assert reports == [WorkReport(f"would have worked on {spec.path}", 7)] * 2
