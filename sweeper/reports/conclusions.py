@@ -7,7 +7,9 @@ from collections import Counter
 
 from sweeper.reports import words
 from sweeper.reports.rows import state_words
+from sweeper.search.ablation import read_ablation
 from sweeper.search.results import StudyResults, TrialResult
+from sweeper.search.verdicts import Comparison, Verdict
 
 CAVEAT = (
     "How sure is this? Every trial trained once, with one seed. Training the same recipe with "
@@ -28,7 +30,26 @@ MIN_COMPLETED_FOR_IMPORTANCE = 10  # with fewer, importances follow single trial
 
 def caveat(results: StudyResults) -> str:
     """How far the headline can be trusted."""
-    return CAVEAT if results.verification is None else VERIFIED_CAVEAT
+    if results.verification is None:
+        return CAVEAT
+    return " ".join(filter(None, [VERIFIED_CAVEAT, _carrier(results)]))
+
+
+def _carrier(results: StudyResults) -> str:
+    """Which change it was, where that is more than chance."""
+    ablation = read_ablation(results.verification)
+    if ablation is None:
+        return ""
+    proven = [
+        (change.without.effect.mean, " with ".join(change.names))
+        for change in ablation.changes
+        if change.without.effect is not None
+        and change.without.effect.mean < 0
+        and (change.without.p_value or 0.0) <= 1 - ablation.level
+    ]
+    if not proven:
+        return "No single change of the best recipe could be shown to carry its gain (Ablation)."
+    return f"Of its changes {min(proven)[1]} carried the most (Ablation)."
 
 
 def conclude(results: StudyResults) -> str:
@@ -52,7 +73,7 @@ def conclude(results: StudyResults) -> str:
             f"{words.nats(best.val_loss)} nats, the baseline at {words.nats(baseline.val_loss)}."
             f"{_baseline_remark(baseline)}"
         )
-    return _beaten(best, baseline, delta)
+    return _beaten(best, baseline, delta) + _on_other_seeds(results, best)
 
 
 def _beaten(best: TrialResult, baseline: TrialResult, delta: float) -> str:
@@ -63,6 +84,37 @@ def _beaten(best: TrialResult, baseline: TrialResult, delta: float) -> str:
         f"(perplexity {factor}), after {words.count(best.tokens)} tokens."
         f"{_baseline_remark(baseline)}"
     )
+
+
+def _on_other_seeds(results: StudyResults, best: TrialResult) -> str:
+    """What is left of a lead where it was not picked for it."""
+    verification = results.verification
+    comparisons = () if verification is None else verification.comparisons
+    of_best = (c for c in comparisons if c.arm.trial == best.number and c.arm.metric == "val_loss")
+    found = next(of_best, None)
+    if found is None or not found.pairs:
+        return ""
+    seeds = words.plural(len(found.pairs), "other seed")
+    effect = found.effect
+    if effect is None:
+        return f" On {found.num_diverged} of {seeds} it diverged." if found.num_diverged else ""
+    between = f"{words.nats_change(effect.low)} to {words.nats_change(effect.high)}"
+    return (
+        f" On {seeds} the difference is {words.nats_change(effect.mean)} nats "
+        f"({words.level(effect.level)} interval {between}): {_judged(found)}."
+    )
+
+
+def _judged(comparison: Comparison) -> str:
+    """By its side alone: a hypothesis among the best may have expected the other one."""
+    match comparison.verdict:
+        case Verdict.UNDECIDED:
+            return "not decided yet"
+        case Verdict.NOT_DISTINGUISHABLE:
+            return "the lead is not distinguishable from none"
+        case _:
+            is_lead = comparison.effect is not None and comparison.effect.mean < 0
+            return "the lead holds" if is_lead else "the lead was luck"
 
 
 def _baseline_wins(results: StudyResults) -> str:

@@ -44,8 +44,18 @@ def winner_sentences(results: StudyResults) -> str:
     """What the search's best gains on other seeds, and what its promise had of luck."""
     top = read_top(results)
     if not top.curses:
-        return ""
-    return " ".join(filter(None, [_first(top.curses[0]), _all(top), _best(top), _meaning(results)]))
+        return _diverged(top)
+    said = [_first(top.curses[0]), _diverged(top), _all(top), _best(top), _meaning(results)]
+    return " ".join(filter(None, said))
+
+
+def _diverged(top: TopRecipes) -> str:
+    """What has no mean is the gravest that other seeds can say."""
+    return " ".join(
+        f"Trial {one.trial}, of the best in the search, diverged on {one.num_diverged} of "
+        f"{words.plural(one.num_seeds, 'seed')} and is left out here."
+        for one in top.diverged
+    )
 
 
 def _first(curse: Curse) -> str:

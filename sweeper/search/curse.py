@@ -42,6 +42,15 @@ class Curse:
 
 
 @dataclass(frozen=True)
+class Divergence:
+    """One of the best recipes that diverged on other seeds."""
+
+    trial: int
+    num_diverged: int
+    num_seeds: int
+
+
+@dataclass(frozen=True)
 class TopRecipes:
     """The best recipes of the search, on other seeds.
 
@@ -51,12 +60,14 @@ class TopRecipes:
         best: Trial of the lowest mean over these seeds; None with fewer than two.
         best_effect: Its effect over these seeds, with an interval so wide that those of all of
             them hold together: it may be read of whichever was picked for its mean.
+        diverged: Those that diverged on any seed: they have no mean, and are in none of the above.
     """
 
     curses: tuple[Curse, ...]
     mean: Curse | None = None
     best: int | None = None
     best_effect: PairedEffect | None = None
+    diverged: tuple[Divergence, ...] = ()
 
 
 def read_top(results: StudyResults) -> TopRecipes:
@@ -66,14 +77,21 @@ def read_top(results: StudyResults) -> TopRecipes:
         return TopRecipes(())
     delta_of = {trial.number: results.delta(trial) for trial in results.trials}
     placed = sorted(
-        (c for c in verification.comparisons if c.arm.place is not None and c.effect is not None),
+        (c for c in verification.comparisons if c.arm.place is not None),
         key=lambda c: c.arm.place or 0,
     )
-    known = [(c, delta) for c in placed if (delta := delta_of.get(c.arm.trial)) is not None]
+    diverged = tuple(
+        Divergence(c.arm.trial, c.num_diverged, len(c.pairs)) for c in placed if c.num_diverged
+    )
+    known = [
+        (c, delta)
+        for c in placed
+        if c.effect is not None and (delta := delta_of.get(c.arm.trial)) is not None
+    ]
     curses = tuple(Curse((c.arm.trial,), d, c.effect) for c, d in known if c.effect is not None)
     shared = _shared_differences([c for c, _ in known])
     if len(known) < 2 or len(shared[0]) < LEAST_PAIRS:
-        return TopRecipes(curses)
+        return TopRecipes(curses, diverged=diverged)
     plan = verification.plan
     looks = len(plan.pairs)
     means = [fmean(at_seed) for at_seed in zip(*shared, strict=True)]
@@ -87,6 +105,7 @@ def read_top(results: StudyResults) -> TopRecipes:
         ),
         known[best][0].arm.trial,
         effect_at_look(shared[best], num_looks=looks * len(known), alpha=plan.alpha),
+        diverged,
     )
 
 

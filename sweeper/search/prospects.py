@@ -67,8 +67,13 @@ def ablation_ahead(spec: StudySpec, verify: VerifySpec, num_trials: int) -> Pros
 
 def _most_changes(spec: StudySpec, fixed: Sequence[FixedTrial], *, may_sample: bool) -> int:
     baseline = fixed[0].hyperparameters
-    listed = [len(changes_between(baseline, trial.hyperparameters)) for trial in fixed]
-    sampled = len(spec.space.keys() - {"seed"}) if may_sample else 0
+    has_splits = spec.command is not None
+    listed = [
+        len(changes_between(baseline, trial.hyperparameters, has_splits=has_splits))
+        for trial in fixed
+    ]
+    one = spec.space.keys() >= {"batch_size", "accumulation"} and not has_splits
+    sampled = len(spec.space.keys() - {"seed"}) - one if may_sample else 0
     return max([*listed, sampled])
 
 

@@ -40,11 +40,20 @@ class Variant:
         return f"{self.direction}:{'+'.join(self.names)}"
 
 
-def changes_between(baseline: Hyperparameters, best: Hyperparameters) -> list[tuple[str, ...]]:
+def changes_between(
+    baseline: Hyperparameters, best: Hyperparameters, *, has_splits: bool = False
+) -> list[tuple[str, ...]]:
     """In what two recipes differ, one change each, in the order of the fields.
 
     A hyperparameter that has no meaning in one of them, such as the floor of a constant schedule,
-    is one change with that on which it hangs; one without a meaning in both is none.
+    is one change with that on which it hangs; one without a meaning in both is none. Micro-batch
+    and accumulation are one change where both differ, for their product alone has an effect; with
+    the same product they are none.
+
+    Args:
+        baseline: A recipe.
+        best: Another.
+        has_splits: Whether how a batch is split has an effect of its own, as it may in a command.
     """
     names = [
         name
@@ -55,6 +64,10 @@ def changes_between(baseline: Hyperparameters, best: Hyperparameters) -> list[tu
     for name in names:
         if _num_active(name, baseline, best) == 1:
             changes[_IDLE_WHILE[name][0]].append(name)
+    if not has_splits and changes.keys() >= {"batch_size", "accumulation"}:
+        changes["batch_size"] += changes.pop("accumulation")
+        if baseline.effective_batch == best.effective_batch:
+            del changes["batch_size"]
     return [tuple(change) for change in changes.values()]
 
 
@@ -77,7 +90,7 @@ def variants_between(
             experiments; the baseline and the best among them.
     """
     baseline = spec.baseline_hyperparameters
-    changes = changes_between(baseline, best)
+    changes = changes_between(baseline, best, has_splits=spec.command is not None)
     if len(changes) < 2:
         return ()
     known, found = dict(trained), []

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from sweeper.reports.conclusions import conclude
 from sweeper.reports.report import write_report
 from sweeper.reports.terminal import status, summary
 from sweeper.reports.verdicts import verdict_sentences
@@ -130,6 +131,34 @@ def test_top_recipes_are_told_together_and_the_pick_among_them_is_paid_for(tmp_p
     assert "Losses are on the test split, 5 % of the documents" in markdown
     assert "| mean of these |" in markdown.split("## The winner")[1]
     assert "<h2>The winner</h2>" in paths.html.read_text("utf-8")
+
+
+def test_best_recipe_that_diverges_on_other_seeds_is_not_passed_over(tmp_path: Path) -> None:
+    spec = other_seeds.searched(tmp_path, verify={"pairs": [5], "top": 1}, hypotheses=[])
+    other_seeds.planned(spec)
+
+    def loss_of(name: str, seed: int) -> float:
+        return math.inf if name == "best" and seed == spec.seed + 2 else 4.0
+
+    other_seeds.look(spec, loss_of)
+    results = load_results(StudyStore(spec, create=False))
+    assert results.best is not None
+    best = results.best.number
+    assert conclude(results).endswith("On 1 of 5 other seeds it diverged.")
+    assert winner_rows(results) == []
+    assert winner_sentences(results) == (
+        f"Trial {best}, of the best in the search, diverged on 1 of 5 seeds and is left out here."
+    )
+
+
+def test_headline_says_what_other_seeds_left_of_the_lead(tmp_path: Path) -> None:
+    spec = other_seeds.searched(tmp_path, verify={"pairs": [5], "top": 1}, hypotheses=[])
+    other_seeds.planned(spec)
+    assert "other seed" not in conclude(load_results(StudyStore(spec, create=False)))
+    other_seeds.look(spec, other_seeds.noisy({"best": 0.2}))
+    text = conclude(load_results(StudyStore(spec, create=False)))
+    assert " On 5 other seeds the difference is +0." in text
+    assert text.endswith(": the lead was luck.")
 
 
 def test_study_without_other_seeds_says_so_as_before(tmp_path: Path) -> None:

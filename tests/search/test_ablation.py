@@ -178,7 +178,16 @@ def test_what_hangs_on_another_hyperparameter_goes_with_it() -> None:
     assert between({"warmup": 5}, {"warmup": 5, "warmup_start_factor": 0.5}) == [
         ("warmup_start_factor",)
     ]
-    assert between({"batch_size": 8}, {"batch_size": 4, "accumulation": 2}) == [
-        ("batch_size",),
-        ("accumulation",),
-    ]
+
+
+def test_batch_and_accumulation_are_one_change_but_for_a_command() -> None:
+    def between(best: dict[str, Any], *, has_splits: bool = False) -> list[tuple[str, ...]]:
+        both = (Hyperparameters.model_validate({"batch_size": 8} | more) for more in ({}, best))
+        return changes_between(*both, has_splits=has_splits)
+
+    split, larger = ({"batch_size": size, "accumulation": 2} for size in (4, 32))
+    assert between(split) == []
+    assert between(larger) == [("batch_size", "accumulation")]
+    assert between({"accumulation": 2}) == [("accumulation",)]
+    for recipe in (split, larger):
+        assert between(recipe, has_splits=True) == [("batch_size",), ("accumulation",)]

@@ -53,6 +53,7 @@ def test_no_more_recipes_are_best_than_were_tried(tmp_path: Path) -> None:
     [
         ({"rank": [1, 2], "block_size": [16, 32], "dropout": [0.0, 0.1], "seed": [1, 2]}, [], 6),
         ({"rank": [1, 2], "block_size": [16, 32]}, [], 2),
+        ({"rank": [1, 2], "batch_size": [4, 8], "accumulation": [1, 2]}, [], 2),
         ({"rank": [1, 2]}, [], 0),
         ({}, [{"rank": 1, "dropout": 0.1, "block_size": 16, "batch_size": 4}], 8),
     ],
