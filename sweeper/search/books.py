@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import traceback
+from contextlib import suppress
 from pathlib import Path
+
+from optuna.exceptions import UpdateFinishedTrialError
 
 from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.errors import WorkerError
@@ -24,6 +27,9 @@ from sweeper.training.outcome import Outcome
 class Books:
     """Enters what becomes of a worker's trials.
 
+    A worker that was suspended past its lease may find a trial taken over, and ended too: what it
+    then has to say of that trial is not entered, nor is it an error.
+
     Args:
         store: The study's.
         holding: The trials that the worker has in hand.
@@ -38,7 +44,8 @@ class Books:
     def report(self, claim: Claim, point: Point) -> None:
         """Show a rung's loss to everybody; a point between two rungs has none."""
         if point.val_loss is not None and math.isfinite(point.val_loss):
-            self._store.report(claim, point.tokens, point.val_loss)
+            with suppress(UpdateFinishedTrialError):
+                self._store.report(claim, point.tokens, point.val_loss)
 
     def finish(self, claim: Claim, outcome: Outcome) -> None:
         """End a trial as its training ended."""
@@ -76,6 +83,8 @@ class Books:
 
     def fail(self, claim: Claim, error: Exception) -> None:
         """End a trial by a defect, whose traceback is kept beside it."""
+        if self._has_lost(claim):
+            return
         folder = trial_folder(self._store.spec, claim.number)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "error.txt").write_text("".join(traceback.format_exception(error)))
@@ -83,8 +92,17 @@ class Books:
         stop = Stop(StopReason.ERROR, text.splitlines()[0][:500])
         self.end(claim, failure(stop, newest_point(self._store.spec, claim.number)))
 
+    def _has_lost(self, claim: Claim) -> bool:
+        """Whether the trial is another worker's by now; then it is let go of."""
+        if self._store.renew(claim):
+            return False
+        self._holding.drop(claim)
+        return True
+
     def end(self, claim: Claim, result: Result) -> None:
         """Tell how a trial ended; without a baseline the other workers need not go on either."""
+        if self._has_lost(claim):
+            return
         note_trial(self._store, claim, result)
         self._store.finish(claim, result)
         self._holding.drop(claim)

@@ -30,7 +30,8 @@ from tests.faults.program import Program, program
 from tests.faults.tally import Tally, hold
 
 _TRIALS = 12
-_TRIAL_S = 0.25  # about as long as a trial takes on an idle core
+_STEPS = 12  # of a trial
+_STEP_S = 0.02  # about as long as a step takes, with what it writes
 _LEASE_S = 1.5
 
 
@@ -55,8 +56,8 @@ def _kill_one(order: WorkOrder, random: Random) -> bool:
     """Start a worker and kill it; whether there was one left to kill."""
     with worker(order) as victim:
         if random.random() < 0.75:  # the others while they start
-            _wait_for_progress(order.spec, lambda: not victim.is_alive)
-        time.sleep(random.uniform(0, 1.5 * _TRIAL_S))
+            _wait_for_steps(order.spec, lambda: not victim.is_alive, random)
+        time.sleep(random.uniform(0, _STEP_S))
         return victim.kill()
 
 
@@ -70,8 +71,8 @@ def kill_children(field: Field, strikes: int) -> Tally:
         order, witness = prepared(spec), Witness(spec)
         with worker(order, Terms(in_child=True)) as supervisor:
             while tally.strikes < strikes and supervisor.is_alive:
-                _wait_for_progress(spec, lambda w=supervisor: not w.is_alive)
-                time.sleep(random.uniform(0, 3 * _TRIAL_S))
+                _wait_for_steps(spec, lambda w=supervisor: not w.is_alive, random)
+                time.sleep(random.uniform(0, _STEP_S))
                 tally.strikes += _kill(supervisor.children())
                 witness.look()
             assert supervisor.report() == WorkReport()
@@ -91,8 +92,8 @@ def kill_supervisors(field: Field, strikes: int) -> Tally:
         has_ended = False
         while tally.strikes < strikes and not has_ended:
             with worker(order, Terms(in_child=True)) as supervisor:
-                _wait_for_progress(spec, lambda w=supervisor: not w.is_alive)
-                time.sleep(random.uniform(0, 3 * _TRIAL_S))
+                _wait_for_steps(spec, lambda w=supervisor: not w.is_alive, random)
+                time.sleep(random.uniform(0, _STEP_S))
                 below = supervisor.below()
                 has_ended = not supervisor.kill()
                 wait_for(lambda pids=below: not any(map(is_alive, pids)))
@@ -113,13 +114,19 @@ def _kill(pids: list[int]) -> bool:
     return False
 
 
-def _wait_for_progress(spec: StudySpec, has_ended: Callable[[], bool]) -> None:
-    before = progress_of(spec)
+def _wait_for_steps(spec: StudySpec, has_ended: Callable[[], bool], random: Random) -> None:
+    """Until it has come further by up to two trials, wherever in a step that is.
 
-    def moves() -> bool:
-        return has_ended() or progress_of(spec) != before
+    By the curves' bytes and not by the clock: on a busy machine a trial that is struck too early
+    each time would only be given up.
+    """
+    line_bytes = 60 if spec.command is not None else 150
+    target = progress_of(spec) + line_bytes * random.randrange(2 * _STEPS)
 
-    wait_for(moves)
+    def has_come_so_far() -> bool:
+        return has_ended() or progress_of(spec) > target
+
+    wait_for(has_come_so_far)
 
 
 def kill_programs(field: Field, strikes: int) -> Tally:
@@ -162,8 +169,8 @@ def _strike_until_it_ends(
 ) -> bool:
     """Whether the study came to its end; not where the program was killed."""
     while tally.strikes < strikes and not called.has_ended:
-        _wait_for_progress(spec, lambda: called.has_ended)
-        time.sleep(random.uniform(0, 1.5 * _TRIAL_S))
+        _wait_for_steps(spec, lambda: called.has_ended, random)
+        time.sleep(random.uniform(0, _STEP_S))
         tally.strikes += kill(called)
     code, said = called.wait()
     assert code in (0, -signal.SIGKILL), said
@@ -179,8 +186,7 @@ def stop_past_lease(field: Field, strikes: int) -> Tally:
         spec = field.struck(trained_study, tally.studies, 4)
         order, witness = prepared(spec), Witness(spec)
         with worker(order, Terms(_LEASE_S)) as sleeper:
-            _wait_for_progress(spec, lambda: not sleeper.is_alive)
-            time.sleep(random.uniform(0, _TRIAL_S))
+            _wait_for_steps(spec, lambda: not sleeper.is_alive, random)
             _stop_without_lock(sleeper, spec)
             time.sleep(_LEASE_S + 0.2)
             finish(order, Terms(_LEASE_S))
