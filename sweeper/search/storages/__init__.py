@@ -9,7 +9,7 @@ exclusion is of the storage, not of the study's folder, which machines need not 
 - PostgreSQL: an advisory lock of the server, held by a transaction, which ends with its connection.
 - The gRPC proxy: its server takes the lock of the database behind it for one client at a time, so
   that workers with the proxy and workers with the database exclude each other too. A client that
-  goes silent loses the lock after `serving.LOCK_SECONDS`.
+  goes silent loses the lock after `exclusion.LOCK_SECONDS`.
 
 A lock out of Optuna's own operations alone (WAITING to RUNNING is atomic on every storage) would
 need a trial for each time it is taken, and a way to take it from the dead; we tried none of that.

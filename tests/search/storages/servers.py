@@ -48,8 +48,10 @@ def postgres_server() -> Iterator[str]:
         settings = f"-c listen_addresses='' -c unix_socket_directories={home} -c fsync=off"
         log = str(home / "log")
         call("pg_ctl", "-D", data, "-l", log, "-w", "-o", settings, "start")
-        yield f"postgresql://sweeper@/postgres?host={home}"
-        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
+        try:
+            yield f"postgresql://sweeper@/postgres?host={home}"
+        finally:
+            call("pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(home, ignore_errors=True)
 

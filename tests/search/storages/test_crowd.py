@@ -32,9 +32,9 @@ def assert_nothing_lost(deaths: int, trials: Sequence[FrozenTrial], budget: int)
 
 
 def test_a_few_with_deaths(storage_url: str, tmp_path: Path) -> None:
-    deaths, trials = crowded(storage_url, tmp_path, workers=3, trials=10, death=0.15)
+    deaths, trials = crowded(storage_url, tmp_path, workers=2, trials=8, death=0.15)
 
-    assert_nothing_lost(deaths, trials, 10)
+    assert_nothing_lost(deaths, trials, 8)
 
 
 @pytest.mark.long
