@@ -136,6 +136,13 @@ class Examination(BaseModel):
     replaced_until_step: int | None = None
 
 
+_ALONE = {
+    SpikeCause.BATCH: "Alone this makes it go.",
+    SpikeCause.RATE: "Alone this makes it go.",
+    SpikeCause.MOMENTS: "Fresh moments make it go, at the full rate.",
+}
+
+
 class Decision(NamedTuple):
     """What the experiments come to."""
 
@@ -148,7 +155,8 @@ def decide(experiments: Sequence[Experiment]) -> Decision:
 
     The batch is to blame where the spike is gone with all others but one at most: a single lucky
     one decides nothing. A tenth of the rate counts only where nothing else helps, for so small a
-    step hides a bad batch as well.
+    step hides a bad batch as well. Half the rate calms whatever comes of too long a step; where
+    fresh moments do so at the full rate, it was they that had made the step too long.
 
     Args:
         experiments: One without a change, and any of the others.
@@ -173,9 +181,11 @@ def decide(experiments: Sequence[Experiment]) -> Decision:
         )
         if gone[change] and sum(gone[change]) >= max(len(gone[change]) - 1, 1)
     ]
+    if set(causes) == {SpikeCause.RATE, SpikeCause.MOMENTS}:
+        causes = [SpikeCause.MOMENTS]
     told = "; ".join(_told(change, gone[change]) for change in Change if _is_told(change, gone))
     if len(causes) == 1:
-        return Decision(causes[0], f"Alone this makes it go. {_sentence(told)}")
+        return Decision(causes[0], f"{_ALONE[causes[0]]} {_sentence(told)}")
     if causes:
         listed = " and ".join(cause.value for cause in causes)
         return Decision(SpikeCause.SEVERAL, f"Each of these makes it go: {listed}. {told}.")

@@ -49,7 +49,8 @@ def experiments(
         ((TENTH,), 0, SpikeCause.RATE, "By more than twice"),
         ((MOMENTS,), 0, SpikeCause.MOMENTS, "fresh moments: gone"),
         ((BATCH, HALF), 0, SpikeCause.SEVERAL, "bad batch and rate too high"),
-        ((HALF, MOMENTS), 0, SpikeCause.SEVERAL, "rate too high and optimizer state"),
+        ((HALF, MOMENTS), 0, SpikeCause.MOMENTS, "at the full rate. Another batch: gone in 0 of 5"),
+        ((BATCH, HALF, MOMENTS), 0, SpikeCause.SEVERAL, "bad batch and rate too high and"),
         ((), 0, SpikeCause.NONE, "No change makes it go"),
     ],
 )
