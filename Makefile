@@ -5,6 +5,7 @@
 #              BENCH=--quick tries it out, BENCH="--size T M --part none" measures some of it
 # make faults  kill, stop, starve and damage studies, hundreds of times, and say what held;
 #              FAULTS="-k SIGKILL" tries some of it, FAULTS_AT_MOST=2 each a few times
+# make replay  simulate all samplers and pruners on the recorded curves again; GP takes hours
 
 PYTHON ?= python3
 VENV := .venv
@@ -30,6 +31,11 @@ bench: $(STAMP)
 
 faults: $(STAMP)
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+REPLAY := $(BIN)/sweeper simulate studies/plateau.yaml --bank studies/banks/plateau.npz
+replay: $(STAMP)
+	$(REPLAY) --sampler tpe --sampler random --sampler cmaes --out reports/replay
+	$(REPLAY) --sampler gp --seeds 10 --out reports/replay/gp
 
 format: $(STAMP)
 	$(BIN)/ruff format .
