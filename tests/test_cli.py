@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.program import call, start_and_wait
+
 STUDIES = Path(__file__).parent.parent / "studies"
-
-
-def sweeper(*words: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Call the program in a folder, with variables added to the environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "sweeper", *words],
-        cwd=cwd,
-        env={**os.environ, **variables},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
 
 
 def imported_by(*words: str) -> set[str]:
@@ -69,7 +57,7 @@ def test_what_only_reads_a_study_file_imports_no_more_than_that_takes(
 
 
 def test_the_shipped_study_is_valid(tmp_path: Path) -> None:
-    done = sweeper("validate", str(STUDIES / "plateau.yaml"), cwd=tmp_path)
+    done = call("validate", str(STUDIES / "plateau.yaml"), cwd=tmp_path)
 
     assert done.returncode == 0
     assert "a valid study of 24 trials" in done.stdout
@@ -82,7 +70,7 @@ def test_all_problems_of_a_study_file_come_at_once_with_exit_code_2(tmp_path: Pa
         "budget: {trials: 0, tokens_per_trial: 1k}\nspace:\n  learning_rat: [1e-3]\n"
     )
 
-    done = sweeper("run", "bad.yaml", cwd=tmp_path)
+    done = start_and_wait("run", "bad.yaml", cwd=tmp_path)
 
     assert done.returncode == 2
     lines = done.stderr.splitlines()
@@ -92,11 +80,11 @@ def test_all_problems_of_a_study_file_come_at_once_with_exit_code_2(tmp_path: Pa
 
 
 def test_an_unknown_command_is_a_usage_error(tmp_path: Path) -> None:
-    assert sweeper("swep", cwd=tmp_path).returncode == 2
+    assert call("swep", cwd=tmp_path).returncode == 2
 
 
 def test_the_schema_is_json(tmp_path: Path) -> None:
-    schema = json.loads(sweeper("schema", cwd=tmp_path).stdout)
+    schema = json.loads(call("schema", cwd=tmp_path).stdout)
 
     assert "space" in schema["properties"]
 
@@ -109,7 +97,7 @@ def test_a_study_that_was_never_run_says_what_to_do(command: str, tmp_path: Path
         .replace("baselines/gpt2-mps.csv", str(STUDIES / "baselines" / "gpt2-mps.csv"))
     )
 
-    done = sweeper(command, "new.yaml", cwd=tmp_path)
+    done = call(command, "new.yaml", cwd=tmp_path)
 
     assert done.returncode == 1
     assert "has not been run yet" in done.stderr
@@ -119,7 +107,7 @@ def test_a_study_that_was_never_run_says_what_to_do(command: str, tmp_path: Path
 
 
 def test_train_takes_the_environment_names_and_flags_win(tmp_path: Path) -> None:
-    done = sweeper(
+    done = start_and_wait(
         "train",
         "--learning-rate=1e-3",
         "--model=builtin:untrained",
@@ -142,6 +130,7 @@ def test_train_takes_the_environment_names_and_flags_win(tmp_path: Path) -> None
     assert done.stderr == ""  # quiet where no terminal is
 
 
+@pytest.mark.usefixtures("torch_as_it_was")
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -153,7 +142,7 @@ def test_train_takes_the_environment_names_and_flags_win(tmp_path: Path) -> None
     ],
 )
 def test_train_refuses_with_a_message(words: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    done = sweeper(
+    done = call(
         "train", *words, cwd=tmp_path, SWEEPER_CACHE=str(tmp_path / "cache"), TRAINING_STEPS="1"
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from sweeper.study import load_study
+from tests.program import Ended, call, start_and_wait
 
 LOG = Path(__file__).parent.parent / "studies" / "baselines" / "gpt2-mps.csv"
 GOLDEN = Path(__file__).parent / "golden" / "gpt2-mps.md"
@@ -37,19 +38,8 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-m", "sweeper", "diagnose", *words]
 
 
-def call(
-    *words: str, cwd: Path, stdin: str = "", **variables: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*words),
-        cwd=cwd,
-        env={**os.environ, **variables},
-        input=stdin,
-        capture_output=True,
-        encoding="utf-8",
-        timeout=DEADLINE_S,
-        check=False,
-    )
+def diagnose(*words: str, cwd: Path, stdin: str = "") -> Ended:
+    return call("diagnose", *words, cwd=cwd, stdin=stdin)
 
 
 @pytest.fixture
@@ -65,7 +55,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The JSON of the recorded run."""
     folder = tmp_path_factory.mktemp("json")
     (folder / "run.yaml").write_text(CONFIG, encoding="utf-8")
-    done = call(str(LOG), "--config", "run.yaml", "--json", cwd=folder)
+    done = diagnose(str(LOG), "--config", "run.yaml", "--json", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     loaded = json.loads(done.stdout)
     assert isinstance(loaded, dict)
@@ -73,7 +63,7 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_report_of_the_recorded_run_is_as_agreed(folder: Path) -> None:
-    done = call("run.csv", "--config", "run.yaml", cwd=folder)
+    done = start_and_wait("diagnose", "run.csv", "--config", "run.yaml", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     if os.environ.get("SWEEPER_REFRESH_GOLDEN"):
         GOLDEN.parent.mkdir(exist_ok=True)
@@ -118,7 +108,7 @@ def test_the_json_has_its_agreed_keys(record: dict[str, Any]) -> None:
 
 
 def test_out_writes_the_report_and_says_nothing_else_on_stdout(folder: Path) -> None:
-    done = call("run.csv", "--json", "--out", "made/here", cwd=folder)
+    done = diagnose("run.csv", "--json", "--out", "made/here", cwd=folder)
     assert (done.returncode, done.stderr) == (0, "")
     made = folder / "made" / "here"
     assert {path.name for path in made.iterdir()} == {
@@ -132,15 +122,15 @@ def test_out_writes_the_report_and_says_nothing_else_on_stdout(folder: Path) -> 
 
 def test_the_emitted_study_is_valid_and_never_overwritten(folder: Path) -> None:
     words = ("run.csv", "--config", "run.yaml", "--emit-study", "next.yaml")
-    first = call(*words, cwd=folder)
+    first = diagnose(*words, cwd=folder)
     assert first.returncode == 0
     assert "run it with: sweeper run next.yaml" in first.stderr
     spec = load_study(folder / "next.yaml")
     assert spec.baseline.hyperparameters.block_size == 256
     assert spec.hypotheses
-    assert call(*words, cwd=folder).returncode == 0
+    assert diagnose(*words, cwd=folder).returncode == 0
     (folder / "next.yaml").write_text("mine", encoding="utf-8")
-    again = call(*words, cwd=folder)
+    again = diagnose(*words, cwd=folder)
     assert again.returncode == 2
     assert "next.yaml: exists and differs" in again.stderr
     assert (folder / "next.yaml").read_text(encoding="utf-8") == "mine"
@@ -148,7 +138,7 @@ def test_the_emitted_study_is_valid_and_never_overwritten(folder: Path) -> None:
 
 def test_a_command_of_the_user_s_becomes_the_study_s_engine(folder: Path) -> None:
     (folder / "training.py").touch()
-    done = call(
+    done = diagnose(
         "run.csv", "--command", "python training.py", "--emit-study", "next.yaml", cwd=folder
     )
     assert "python training.py" in done.stdout
@@ -156,14 +146,14 @@ def test_a_command_of_the_user_s_becomes_the_study_s_engine(folder: Path) -> Non
 
 
 def test_the_report_is_utf_8_in_every_locale(folder: Path) -> None:
-    done = call("run.csv", cwd=folder, PYTHONIOENCODING="ascii")
+    done = start_and_wait("diagnose", "run.csv", cwd=folder, PYTHONIOENCODING="ascii")
     assert done.returncode == 0
     assert "Δ loss" in done.stdout
 
 
 @pytest.mark.parametrize("words", [("-",), ()])
 def test_a_log_comes_through_a_pipe(words: tuple[str, ...], tmp_path: Path) -> None:
-    done = call(*words, "--json", cwd=tmp_path, stdin=FALLING)
+    done = start_and_wait("diagnose", *words, "--json", cwd=tmp_path, stdin=FALLING)
     record = json.loads(done.stdout)
     assert (record["source"], record["points"], record["findings"]) == ("stdin", 60, [])
 
@@ -190,7 +180,7 @@ def test_a_log_comes_through_a_pipe(words: tuple[str, ...], tmp_path: Path) -> N
 def test_exit_codes(words: tuple[str, ...], code: int, folder: Path) -> None:
     (folder / "calm.csv").write_text(FALLING, encoding="utf-8")
     (folder / "empty.csv").write_text("", encoding="utf-8")
-    done = call(*words, cwd=folder)
+    done = diagnose(*words, cwd=folder)
     assert done.returncode == code, done.stderr
     assert "Traceback" not in done.stderr
     assert bool(done.stderr) == (code == 2 or words[0] in ("nowhere.csv", "empty.csv"))
@@ -219,7 +209,7 @@ def test_checkpoints_are_named_to_keep_and_to_ignore(folder: Path) -> None:
     (folder / "checkpoints").mkdir()
     for step in (1500, 2000):
         (folder / "checkpoints" / f"model_step{step:06}.pt").touch()
-    text = call("run.csv", "--checkpoints", "checkpoints", cwd=folder).stdout
+    text = diagnose("run.csv", "--checkpoints", "checkpoints", cwd=folder).stdout
     assert "**Best checkpoint**: model_step001500.pt (step 1500)" in text
     assert "| 2000 | model_step002000.pt | ignore |" in text
 
@@ -245,7 +235,8 @@ def test_it_imports_nothing_heavy(words: tuple[str, ...], tmp_path: Path) -> Non
 
 
 def test_a_pipe_is_followed_to_its_end_with_a_line_for_what_happened(tmp_path: Path) -> None:
-    done = call("--follow", "--strict", cwd=tmp_path, stdin=LOG.read_text(encoding="utf-8"))
+    log = LOG.read_text(encoding="utf-8")
+    done = start_and_wait("diagnose", "--follow", "--strict", cwd=tmp_path, stdin=log)
     assert done.returncode == 1
     assert "step 2500  found    spike at step 2000, recovered" in done.stdout
     assert "Likely causes" in done.stdout
@@ -253,7 +244,8 @@ def test_a_pipe_is_followed_to_its_end_with_a_line_for_what_happened(tmp_path: P
 
 
 def test_followed_json_is_a_line_for_each_change_and_the_whole_at_the_end(tmp_path: Path) -> None:
-    done = call("-", "--follow", "--json", cwd=tmp_path, stdin=LOG.read_text(encoding="utf-8"))
+    log = LOG.read_text(encoding="utf-8")
+    done = start_and_wait("diagnose", "-", "--follow", "--json", cwd=tmp_path, stdin=log)
     events = [json.loads(line) for line in done.stdout.splitlines()]
     assert {event["finding"]["kind"] for event in events[:-1]} == {
         "spike",

@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType
 
@@ -148,12 +149,16 @@ def _shorten(text: str, max_characters: int) -> str:
 
 
 def _entries() -> Iterator[_Entry]:
-    library = Path(os.__file__).parent
-    for name in sorted(sys.stdlib_module_names):
-        if _is_public(name):
-            yield from _walk_sources(library / name, name)
+    yield from _source_entries()
     for implementation, name in _C_MODULES.items():
         yield from _walk_c_module(implementation, name)
+
+
+@cache  # seconds to parse, and a process may lay out several studies of it
+def _source_entries() -> tuple[_Entry, ...]:
+    library = Path(os.__file__).parent
+    names = filter(_is_public, sorted(sys.stdlib_module_names))
+    return tuple(entry for name in names for entry in _walk_sources(library / name, name))
 
 
 def _is_public(name: str) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from sweeper.study import Hyperparameters
 from sweeper.training.device import find_device
@@ -24,10 +22,9 @@ RECIPES = (
 
 
 @pytest.fixture
-def job(tmp_path: Path) -> Iterator[Job]:
-    threads = torch.get_num_threads()
+def job(tmp_path: Path, torch_as_it_was: None) -> Job:
     base = write_base(tmp_path / "base")
-    yield Job(
+    return Job(
         model=str(base.folder),
         corpus=str(write_corpus(tmp_path / "qa.md")),
         block_size=16,
@@ -37,8 +34,6 @@ def job(tmp_path: Path) -> Iterator[Job]:
         recipes=RECIPES,
         folder=tmp_path,
     )
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
 
 
 def with_folder(job: Job, name: str) -> Job:

@@ -6,6 +6,8 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from sweeper.reports.ablation import ablation_rows, ablation_sentences
 from sweeper.reports.report import write_report
 from sweeper.reports.verdicts import verification_words
@@ -14,6 +16,8 @@ from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from tests.search import test_ablation as parts
 from tests.search.test_verdicts import look, verification_of
+
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
 
 
 def results_of(spec: StudySpec) -> StudyResults:

@@ -18,6 +18,8 @@ from sweeper.search.results import load_results
 from sweeper.search.store import StudyStore
 from tests.search import test_verdicts as other_seeds
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 
 def report_of(folder: Path, loss_of: other_seeds.LossOf, num_looks: int) -> str:
     spec = other_seeds.searched(folder)

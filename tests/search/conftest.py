@@ -1,8 +1,8 @@
-"""A cache of embedded bases, a corpus, and torch left as it was."""
+"""A cache of embedded bases, and a corpus."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def new_study(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[NewStudy]:
+def new_study(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, torch_as_it_was: None
+) -> NewStudy:
     """Writes the small study with its corpus, and reads it as the program does."""
-    import torch
-
     monkeypatch.setenv("SWEEPER_CACHE", str(cache))
-    threads = torch.get_num_threads()
 
     def write(folder: str = "here", **changes: Any) -> StudySpec:
         home = tmp_path / folder
@@ -36,9 +35,7 @@ def new_study(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> I
         path.write_text(yaml.safe_dump(plain(**changes)), "utf-8")
         return load_study(path)
 
-    yield write
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
+    return write
 
 
 def _corpus() -> str:

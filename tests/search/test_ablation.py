@@ -19,6 +19,8 @@ from sweeper.study import Hyperparameters, StudySpec
 from tests.search.fakes import claimed, result, spec_at
 from tests.search.test_verdicts import LossOf, look, noisy, planned, verification_of
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 BEST = {"block_size": 16, "rank": 4, "learning_rate": 1e-2}
 USUAL: dict[str, Any] = {
     "search": {"sampler": "list"},

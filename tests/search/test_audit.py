@@ -15,6 +15,8 @@ from sweeper.training.lost import Lost
 from tests.search.fakes import claimed, result, spec_at, trained
 from tests.training.conftest import Script
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 SPIKE = Stop(StopReason.SPIKE, "it jumped")
 BROKEN = Stop(StopReason.NON_FINITE, "NaN")
 

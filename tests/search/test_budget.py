@@ -17,6 +17,8 @@ from sweeper.search.verifying import verify_study
 from sweeper.study import StudySpec
 from tests.search.fakes import TOKENS_PER_TRIAL, overwrite_lease, result, spec_at, trained
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 RUNG = 1_000
 WORKERS = ("one", "two", "three")
 

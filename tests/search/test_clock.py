@@ -12,6 +12,8 @@ from sweeper.search.clock import StudyClock
 from sweeper.search.store import StudyStore
 from tests.search.fakes import spec_at
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 
 class Time:
     """A clock that a test sets."""

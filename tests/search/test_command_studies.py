@@ -109,6 +109,7 @@ def test_a_study_of_a_script_runs_to_its_end(new_study: NewStudy, workers: dict[
     _check_export(spec, results)
 
 
+@pytest.mark.usefixtures("stored_in_memory", "reproduced_here")
 def test_completed_and_pruned_trials_come_again_bit_for_bit(new_study: NewStudy) -> None:
     spec = new_study(trials=[{"learning_rate": 1.0}], hypotheses=[], budget=SHORT)
     run(spec)
@@ -133,6 +134,7 @@ def _check_export(spec: StudySpec, results: StudyResults) -> None:
     assert "LEARNING_RATE=0.1" in (folder / "README.md").read_text()
 
 
+@pytest.mark.usefixtures("stored_in_memory", "reproduced_here")
 def test_a_changed_script_is_named_when_the_result_is_not_the_same(new_study: NewStudy) -> None:
     spec = new_study(trials=[{"learning_rate": 0.1}], hypotheses=[], budget=SHORT)
     run(spec)
@@ -145,6 +147,7 @@ def test_a_changed_script_is_named_when_the_result_is_not_the_same(new_study: Ne
     assert "step 0: train loss" in again.comparison.first_difference
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_one_recipe_in_two_guises_is_two_experiments_for_a_script(new_study: NewStudy) -> None:
     twins = [{"batch_size": 8}, {"accumulation": 2}]
     spec = new_study(trials=twins, hypotheses=[], budget={"trials": 3, "tokens_per_trial": 6400})

@@ -13,6 +13,8 @@ from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec, load_study
 from tests.search.fakes import plain, run_faked
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 RATE: dict[str, Any] = {"learning_rate": {"low": 1e-5, "high": 1e-1, "log": True}}
 
 

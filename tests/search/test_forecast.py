@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from sweeper.reports.preview import preview
@@ -39,6 +40,7 @@ def test_a_forecast_leaves_nothing_behind_and_adds_up(new_study: NewStudy, tmp_p
     assert found.looks is None
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_the_trials_that_it_shows_are_those_that_the_run_draws(new_study: NewStudy) -> None:
     spec = new_study(budget={"trials": 3})
     shown = [recipe.learning_rate for recipe in forecast(spec).sampled]

@@ -15,6 +15,8 @@ from sweeper.search.leases import Lease
 from sweeper.search.store import StudyStore
 from tests.search.fakes import claimed, overwrite_lease, result, spec_at
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 DEADLINE_S = 60.0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 
+import pytest
 from optuna.trial import TrialState
 
 from sweeper.search import attributes as attrs
@@ -30,6 +31,7 @@ def join(spec: StudySpec) -> tuple[RunOutcome, list[Snapshot]]:
     return join_study(spec, observe=seen.append, tell=lambda *_: None), seen
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_the_first_worker_makes_the_study_and_leaves_others_their_trials(
     new_study: NewStudy,
 ) -> None:
@@ -49,6 +51,7 @@ def test_the_first_worker_makes_the_study_and_leaves_others_their_trials(
     assert not list((spec.output_folder / "workers").iterdir())
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_spent_wall_clock_is_everybodys(new_study: NewStudy) -> None:
     spec = new_study(budget={"wall_clock": "1min"})
     store = StudyStore(spec, create=True)

@@ -22,6 +22,8 @@ from sweeper.search.verification import Plan
 from sweeper.training.lost import Lost
 from tests.search.fakes import TOKENS_PER_TRIAL, spec_at
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 RECIPE = {"block_size": 32, "batch_size": 8}
 WHOLE = TOKENS_PER_TRIAL // 32 * 32
 

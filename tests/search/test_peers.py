@@ -14,6 +14,8 @@ from sweeper.search.peers import peers_of
 from sweeper.search.store import StudyStore
 from tests.search.fakes import claimed, result, spec_at
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 RUNG = 1_000
 
 

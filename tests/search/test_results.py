@@ -14,6 +14,8 @@ from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from tests.search.fakes import claimed, result, run_faked, spec_at
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 
 def store_at(folder: Path, **changes: Any) -> StudyStore:
     return StudyStore(spec_at(folder, **changes), create=True)

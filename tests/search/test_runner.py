@@ -254,6 +254,7 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(new_study: NewStudy) ->
     assert not list((spec.output_folder / "workers").iterdir())
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_spent_wall_clock_ends_the_study(new_study: NewStudy) -> None:
     spec = new_study(budget={"trials": 6, "wall_clock": "1min"})
     store = StudyStore(spec, create=True)
@@ -265,6 +266,7 @@ def test_a_spent_wall_clock_ends_the_study(new_study: NewStudy) -> None:
     assert all(trial.state is TrialState.WAITING for trial in store.trials())
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_diverging_trial_is_a_value_and_the_study_goes_on(new_study: NewStudy) -> None:
     spec = new_study(
         budget={"trials": 2},
@@ -283,6 +285,7 @@ def test_a_diverging_trial_is_a_value_and_the_study_goes_on(new_study: NewStudy)
     assert results.best is results.trials[0]
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
     new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -316,6 +319,7 @@ def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
     assert getattr(caught.value, "exit_code", None) == WorkerError.exit_code
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_what_breaks_a_worker_outside_its_trials_is_raised(
     new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -330,6 +334,7 @@ def test_what_breaks_a_worker_outside_its_trials_is_raised(
         run_to_the_end(new_study())
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_users_error_keeps_its_exit_code(new_study: NewStudy) -> None:
     spec = new_study(baseline={"hyperparameters": {"block_size": 1024}}, evaluate={"tokens": None})
 
@@ -341,6 +346,7 @@ def test_a_users_error_keeps_its_exit_code(new_study: NewStudy) -> None:
     assert trial.user_attrs[attrs.LEASE] is None  # released: mended, the study goes on
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_the_budget_can_be_raised_afterwards(new_study: NewStudy) -> None:
     spec = new_study(budget={"trials": 1})
     run_to_the_end(spec)

@@ -13,6 +13,8 @@ from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, params, result, run_faked, spec_at
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 SAMPLERS = ["tpe", "random", "qmc", "cmaes", "gp"]
 GRID: dict[str, Any] = {"block_size": [16, 32], "rank": {"low": 1, "high": 5, "step": 2}}
 

@@ -52,6 +52,7 @@ def in_another_process(folder: Path, times: int) -> subprocess.Popen[str]:
 # ---------------------------------------------------------------------- creating
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_the_baseline_comes_first_then_hypotheses_then_the_list(tmp_path: Path) -> None:
     store = open_at(
         tmp_path,
@@ -74,6 +75,7 @@ def test_the_baseline_comes_first_then_hypotheses_then_the_list(tmp_path: Path) 
     assert store.claim("me") is None
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_optuna_knows_of_a_fixed_trial_what_its_space_contains(tmp_path: Path) -> None:
     store = open_at(tmp_path, **FIXED)
     for _ in range(3):
@@ -102,6 +104,7 @@ def test_a_creation_that_was_killed_is_completed(tmp_path: Path, num_left: int) 
     assert [t.system_attrs for t in store.trials()] == [t.system_attrs for t in whole.trials()]
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_another_study_file_is_refused_with_the_difference(tmp_path: Path) -> None:
     open_at(tmp_path)
 
@@ -115,6 +118,7 @@ def test_another_study_file_is_refused_with_the_difference(tmp_path: Path) -> No
     assert "reports/small" in lines[-1]
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -212,6 +216,7 @@ def test_a_trial_that_ends_is_never_taken_on_its_way_out(
     assert store.trials()[0].state is TrialState.COMPLETE
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_trial_that_is_being_trained_is_not_taken(tmp_path: Path) -> None:
     store = open_at(tmp_path)
 
@@ -243,6 +248,7 @@ def test_the_trials_of_dead_processes_are_taken_at_once(tmp_path: Path) -> None:
     assert store.claim("me") is None
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_lease_elsewhere_holds_until_it_ends(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claimed(store)
@@ -254,6 +260,7 @@ def test_a_lease_elsewhere_holds_until_it_ends(tmp_path: Path) -> None:
     assert claimed(store).number == 0
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_number_that_another_process_has_by_now_is_no_holder(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claimed(store)
@@ -263,6 +270,7 @@ def test_a_number_that_another_process_has_by_now_is_no_holder(tmp_path: Path) -
     assert claimed(store).number == 0
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_trial_that_keeps_killing_its_workers_is_given_up(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claimed(store)
@@ -284,6 +292,7 @@ def test_a_trial_that_keeps_killing_its_workers_is_given_up(tmp_path: Path) -> N
     assert poison.user_attrs[attrs.LOST_SECONDS] == pytest.approx(0.7)
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_released_trial_is_taken_again_and_did_not_crash(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claim = claimed(store)
@@ -308,6 +317,7 @@ def test_an_abandoned_trial_is_taken_again_and_did_crash(tmp_path: Path) -> None
     assert store.trials()[0].user_attrs[attrs.CRASHES] == 1
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_who_lost_a_lease_changes_nothing(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     lost = claimed(store, "slow")
@@ -327,6 +337,7 @@ def test_who_lost_a_lease_changes_nothing(tmp_path: Path) -> None:
     assert store.trials()[0].value == 5.0
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_renewing_moves_the_end_of_the_lease(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claim = claimed(store)
@@ -340,6 +351,7 @@ def test_renewing_moves_the_end_of_the_lease(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------- budgets
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_the_budget_of_trials_can_grow(tmp_path: Path) -> None:
     assert len(run_faked(open_at(tmp_path, budget={"trials": 2}))) == 2
     assert len(run_faked(open_at(tmp_path, budget={"trials": 2}))) == 0
@@ -347,6 +359,7 @@ def test_the_budget_of_trials_can_grow(tmp_path: Path) -> None:
     assert [c.number for c in run_faked(open_at(tmp_path, budget={"trials": 4}))] == [2, 3]
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_the_budget_of_tokens_is_never_exceeded(tmp_path: Path) -> None:
     """12,000 tokens are three whole trials at a time, and more where some end early."""
     store = open_at(tmp_path, budget={"trials": 50, "tokens": 12_000})
@@ -360,6 +373,7 @@ def test_the_budget_of_tokens_is_never_exceeded(tmp_path: Path) -> None:
     assert store.claim("me") is None
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_lent_result_costs_no_tokens(tmp_path: Path) -> None:
     store = open_at(tmp_path, budget={"trials": 50, "tokens": 4_000})
     claim = claimed(store)
@@ -427,6 +441,7 @@ def twins(folder: Path, num: int = 4) -> StudyStore:
     return open_at(folder, hypotheses=TWINS[:num], budget={"trials": 1 + num})
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_the_same_effective_batch_is_the_same_experiment(tmp_path: Path) -> None:
     store = twins(tmp_path)
     store.finish(claimed(store), result())
@@ -459,6 +474,7 @@ def test_an_equal_trial_waits_while_one_is_in_hand(tmp_path: Path) -> None:
         store.finish(claim, result(tokens=0, same_as=1))
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 @pytest.mark.parametrize("fate", ["fails", "dies", "leaves"])
 def test_an_equal_trial_is_trained_where_the_first_gave_no_result(
     tmp_path: Path, fate: str
@@ -489,6 +505,7 @@ def test_an_equal_trial_is_trained_where_the_first_gave_no_result(
     assert store.claim("one") is None
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_waiting_is_no_crash(tmp_path: Path) -> None:
     store = twins(tmp_path, 2)
     first = [claimed(store) for _ in range(2)][1]
@@ -499,6 +516,7 @@ def test_waiting_is_no_crash(tmp_path: Path) -> None:
     assert store.trials()[second.number].user_attrs[attrs.CRASHES] == 0
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_only_a_trial_that_completed_lends(tmp_path: Path) -> None:
     store = twins(tmp_path)
     store.finish(claimed(store), result())
@@ -507,6 +525,7 @@ def test_only_a_trial_that_completed_lends(tmp_path: Path) -> None:
     assert store.same_experiment(claimed(store)) is None
 
 
+@pytest.mark.usefixtures("stored_in_memory")
 def test_a_trial_that_borrowed_does_not_lend(tmp_path: Path) -> None:
     """The files lie with another one."""
     store = twins(tmp_path)

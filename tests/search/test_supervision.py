@@ -24,6 +24,8 @@ from sweeper.training.setup import Setup
 from tests.search.conftest import NewStudy
 from tests.search.test_runner import curves
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 NUM_TRIALS = 3
 
 

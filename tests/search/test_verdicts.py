@@ -35,6 +35,8 @@ from sweeper.training.manifest import read_manifest
 from tests.search.conftest import NewStudy
 from tests.search.fakes import claimed, plain, result, run_faked, spec_at
 
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
+
 LossOf = Callable[[str, int], float | None]  # by arm and seed; None: the run fails
 HYPOTHESES = [
     {"name": "smaller blocks", "change": {"block_size": 16}},

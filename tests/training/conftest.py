@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from sweeper.curves import Point, Stop, StopReason
 from sweeper.study import Hyperparameters
@@ -27,12 +26,8 @@ TOKENS = 1_000  # 62 blocks of 16: 15 steps of 4 blocks and a last one of 2
 
 
 @pytest.fixture(autouse=True)
-def torch_as_it_was() -> Iterator[None]:
-    """Leave threads and determinism as they were for other tests."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-    torch.set_deterministic_debug_mode("default")
+def leave_torch(torch_as_it_was: None) -> None:
+    """For every test here."""
 
 
 @pytest.fixture(scope="package")

@@ -58,6 +58,7 @@ def test_run_comes_again_bit_for_bit(run: Path) -> None:
     assert found.expected_val_loss == found.found_val_loss is not None
 
 
+@pytest.mark.usefixtures("reproduced_here")
 def test_small_difference_is_within_tolerance_and_named(run: Path) -> None:
     edit_curve(run, 2, 1e-6)
     found = again(run)
@@ -67,6 +68,7 @@ def test_small_difference_is_within_tolerance_and_named(run: Path) -> None:
     assert found.comparison.first_difference.startswith("step 2: train loss")
 
 
+@pytest.mark.usefixtures("reproduced_here")
 def test_changed_corpus_fails_and_says_so(run: Path) -> None:
     corpus = run.parent.parent / "qa.md"
     corpus.write_text(corpus.read_text().replace("What is", "Which is"))
@@ -77,6 +79,7 @@ def test_changed_corpus_fails_and_says_so(run: Path) -> None:
     assert found.comparison.first_difference.startswith("step 0: val loss")
 
 
+@pytest.mark.usefixtures("reproduced_here")
 def test_large_difference_fails_and_names_its_step(run: Path) -> None:
     edit_curve(run, 3, 0.1)
     found = again(run)
@@ -86,6 +89,7 @@ def test_large_difference_fails_and_names_its_step(run: Path) -> None:
     assert found.comparison.largest_difference == pytest.approx(0.1, rel=1e-6)
 
 
+@pytest.mark.usefixtures("reproduced_here")
 def test_run_that_cannot_be_trained_again_says_why(run: Path) -> None:
     (run.parent.parent / "qa.md").unlink()
     with pytest.raises(SweeperError, match=r"the new run failed: .*qa\.md"):

@@ -23,12 +23,9 @@ from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.study import Rungs, StudySpec, load_study, spec_to_plain
 from tests.search.fakes import claimed, result, run_faked, spec_at
-from tests.search.replay.banks import RATES, RUNGS, SEEDS, TOKENS, new_bank, new_spec
+from tests.search.replay.banks import RATES, RUNGS, SEEDS, TOKENS, new_spec
 
-
-@pytest.fixture
-def bank(tmp_path: Path) -> Bank:
-    return new_bank(new_spec(tmp_path))
+pytestmark = pytest.mark.usefixtures("stored_in_memory")
 
 
 def test_bank_comes_back_from_its_file(bank: Bank, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from sweeper.search.replay.bank import Bank, write_bank
 from sweeper.search.replay.simulation import Ended, Simulated, simulate
 from sweeper.search.replay.summary import summarize
 from sweeper.study import StudySpec, spec_to_plain
-from tests.search.replay.banks import TOKENS, new_bank, new_spec
+from tests.search.replay.banks import TOKENS, new_spec
 
 ARMS = {arm.name: arm for arm in [*own_arms(), *stock_arms()]}
 
@@ -28,11 +28,6 @@ ARMS = {arm.name: arm for arm in [*own_arms(), *stock_arms()]}
 @pytest.fixture
 def spec(tmp_path: Path) -> StudySpec:
     return new_spec(tmp_path)
-
-
-@pytest.fixture
-def bank(spec: StudySpec) -> Bank:
-    return new_bank(spec)
 
 
 def run(spec: StudySpec, bank: Bank, arm: Arm, trials: int = 8, seed: int = 0) -> Simulated:

@@ -1,0 +1,57 @@
+"""What all tests share: one thread each, and a place in memory for studies."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import settings
+
+# What holds for every input is tried on a hundred, unless a test says otherwise, and on more with
+# HYPOTHESIS_PROFILE=thorough
+settings.register_profile("thorough", max_examples=1000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# The tests run side by side, a process for each core: more threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture
+def torch_as_it_was() -> Iterator[None]:
+    """Leave threads and determinism as they were for other tests."""
+    import torch
+
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.set_deterministic_debug_mode("default")
+
+
+@pytest.fixture
+def stored_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Studies of this test are stored in this process and not in a database.
+
+    A database takes a third of a second to make, and a fifth for each trial. What is opened at
+    one address is one storage, and what is read from it went through JSON, as in a database.
+    """
+    from optuna.storages import JournalStorage
+
+    from tests.journal import Lines
+
+    journals: defaultdict[str, Lines] = defaultdict(Lines)
+
+    def open_journal(url: str, **_: Any) -> JournalStorage:
+        return JournalStorage(journals[url])
+
+    monkeypatch.setattr("sweeper.search.storages.opening.RDBStorage", open_journal)
+
+
+@pytest.fixture
+def reproduced_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs are trained again in this process: to start another and import torch takes seconds."""
+    from tests.program import Here
+
+    monkeypatch.setattr("sweeper.training.reproduction.subprocess.Popen", Here)
