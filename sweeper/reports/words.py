@@ -10,8 +10,10 @@ import re
 import shlex
 import unicodedata
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from sweeper.curves.finding import StopReason
+if TYPE_CHECKING:  # its floor imports numpy, which who only checks a study file need not wait for
+    from sweeper.curves import StopReason
 
 ABSENT = "\u2013"  # an en dash: the cell has no number
 TIMES = "\u00d7"
@@ -136,7 +138,8 @@ def plural(amount: int, noun: str) -> str:
 
 def stop_words(reason: StopReason) -> str:
     """A stop reason for reading: `out_of_memory` becomes `out of memory`."""
-    return "non-finite" if reason is StopReason.NON_FINITE else reason.value.replace("_", " ")
+    text = reason.value.replace("_", " ")
+    return "non-finite" if text == "non finite" else text
 
 
 def value_words(value: object) -> str:

@@ -156,7 +156,7 @@ class _Worker:
             except ChildDied as died:
                 fruitless = fruitless + 1 if self._num_points == before else 0
                 self._leave_behind(died)
-                if fruitless >= MAX_FRUITLESS_CHILDREN:
+                if fruitless >= self._most_fruitless():
                     raise WorkerError(
                         f"training processes died {fruitless} times in a row before any trial "
                         f"moved: {died}. Out of memory? Try --set workers.count=1"
@@ -165,6 +165,14 @@ class _Worker:
                 if self._num_alone is None:
                     return
                 self._num_alone = None
+
+    def _most_fruitless(self) -> int:
+        """Children that may die in a row: where one has trained before, a bad trial's share more.
+
+        It is given up after so many retries, and the study goes on with the next.
+        """
+        for_one_trial = self._spec.workers.retries + 2 if self._num_points else 0
+        return max(MAX_FRUITLESS_CHILDREN, for_one_trial)
 
     def _leave_behind(self, died: ChildDied) -> None:
         """Have the trials of a child that died begun again: alone, as one of them is to blame."""
