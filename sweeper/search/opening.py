@@ -36,7 +36,7 @@ def open_study(
     study = _found(spec, storage, rules, create)
     _check_identity(spec, study)
     if create:
-        _enqueue_fixed_trials(spec, study, storage)
+        _enqueue_fixed_trials(spec, study)
     return study
 
 
@@ -77,9 +77,10 @@ def _check_identity(spec: StudySpec, study: optuna.Study) -> None:
         )
 
 
-def _enqueue_fixed_trials(spec: StudySpec, study: optuna.Study, storage: BaseStorage) -> None:
+def _enqueue_fixed_trials(spec: StudySpec, study: optuna.Study) -> None:
     """Once; a run that was killed half-way through left the first of them."""
-    there = storage.get_n_trials(storage.get_study_id_from_name(spec.folder_name))
+    # By way of the study, which keeps what it reads: the storage would read all of it for a number.
+    there = len(study.get_trials(deepcopy=False))
     for fixed in fixed_trials(spec)[there:]:
         study.enqueue_trial(
             fixed_params(spec, fixed.hyperparameters),
