@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections import defaultdict
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -54,4 +56,6 @@ def reproduced_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs are trained again in this process: to start another and import torch takes seconds."""
     from tests.program import Here
 
-    monkeypatch.setattr("sweeper.training.reproduction.subprocess.Popen", Here)
+    # Not `Popen` itself, by which a study's own commands are started too.
+    stand_in = SimpleNamespace(**{**vars(subprocess), "Popen": Here})
+    monkeypatch.setattr("sweeper.training.reproduction.subprocess", stand_in)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from sweeper.curves import Point
@@ -38,9 +39,8 @@ def served_address(spec: StudySpec) -> Address:
 def make_folder(folder: Path) -> None:
     try:
         (folder / "trials").mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("writable")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=folder) as probe:  # many may begin a study at once
+            probe.write(b"writable")
     except OSError as error:
         raise StorageError(
             f"the study's folder {folder.parent.name}/{folder.name} cannot be written "

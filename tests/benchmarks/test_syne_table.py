@@ -9,7 +9,7 @@ from sweeper.curves import Curve, StopReason
 from sweeper.search.replay.bank import Run
 from sweeper.study import Hyperparameters, Rungs
 from tests.benchmarks.syne_table import Book, results_of
-from tests.search.replay.banks import EVERY_TOKENS, TOKENS, curve_of
+from tests.search.replay.banks import RUNGS, TOKENS, curve_of
 
 
 def new_run() -> Run:
@@ -24,7 +24,7 @@ def with_last_loss(run: Run, loss: float) -> Run:
 
 def test_every_evaluation_but_the_base_s_is_a_result_at_its_rung() -> None:
     run = new_run()
-    rungs = Rungs(EVERY_TOKENS, EVERY_TOKENS // 4)
+    rungs = RUNGS
     results = results_of(run, rungs, TOKENS)
     evaluated = [point for point in run.curve.points[1:] if point.val_loss is not None]
     assert [result["tokens_seen"] for result in results] == [point.tokens for point in evaluated]
@@ -39,7 +39,8 @@ def test_every_evaluation_but_the_base_s_is_a_result_at_its_rung() -> None:
 def test_loss_that_is_no_number_is_no_result() -> None:
     run = new_run()
     whole, broken = (
-        results_of(r, Rungs(EVERY_TOKENS), TOKENS) for r in (run, with_last_loss(run, math.nan))
+        results_of(r, Rungs(RUNGS.every_tokens), TOKENS)
+        for r in (run, with_last_loss(run, math.nan))
     )
     assert broken == whole[:-1]
 

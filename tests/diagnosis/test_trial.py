@@ -136,7 +136,7 @@ def test_a_damaged_manifest_is_named(tmp_path: Path, content: str | None, messag
 
 def test_a_base_that_has_gone_is_named(run: Path, tmp_path: Path) -> None:
     manifest = json.loads((run / "manifest.json").read_text())
-    manifest["plan"]["data"]["train"] = "builtin:python-reference"
+    manifest["plan"]["data"]["train"] = "builtin:pydoc-qa"
     manifest["plan"]["model"] = "./gone"
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     trial = read_trial(tmp_path)

@@ -11,7 +11,7 @@ from functools import cached_property
 from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.search import attributes as attrs
-from sweeper.search.store import MAX_CRASHES, StudyStore
+from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 
 Line = dict[str, object]
@@ -62,7 +62,7 @@ class Examination:
     @property
     def given_up(self) -> list[int]:
         """Trials whose worker died more often than is allowed: their end, and a right one."""
-        text = f"its worker died {MAX_CRASHES + 1} times"
+        text = f"its worker died {self.spec.workers.retries + 1} times"
         return [
             trial.number
             for trial in self.trials
