@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -104,7 +105,11 @@ def detach_adapter(adapted: PeftModel) -> PreTrainedModel:
     peft leaves the parts that were trained whole in the model: they go too.
     """
     from peft.utils import ModulesToSaveWrapper
+    from tqdm import tqdm
 
+    # peft's progress bar, though off, would make a lock for all processes, which a training process
+    # leaves behind when it is ended: Python warns of it under the report.
+    tqdm.set_lock(threading.RLock())
     originals = {
         name: module.original_module
         for name, module in adapted.base_model.model.named_modules()
