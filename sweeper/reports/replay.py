@@ -35,7 +35,7 @@ COLUMNS = (
 )
 _ON_TERMINALS = ("pruning", "tokens to 1 %", "regret at the end", "false prunes")
 _FIGURE = "regret.png"
-_OWN_COLOURS = (canvas.BLACK, canvas.SKY, canvas.BLUE, canvas.VERMILLION)
+_OWN_COLOURS = (canvas.BLACK, canvas.SKY, canvas.BLUE, canvas.VERMILLION, canvas.PURPLE)
 _STOCK_COLOURS = (canvas.ORANGE, canvas.GREEN, canvas.PURPLE, canvas.GREY)
 
 
