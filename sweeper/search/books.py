@@ -9,7 +9,7 @@ from pathlib import Path
 
 from optuna.exceptions import UpdateFinishedTrialError
 
-from sweeper.curves import Point, Stop, StopReason, read_curve
+from sweeper.curves import Curve, Point, Stop, StopReason, read_curve
 from sweeper.errors import WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
@@ -50,7 +50,7 @@ class Books:
     def finish(self, claim: Claim, outcome: Outcome) -> None:
         """End a trial as its training ended."""
         last = outcome.curve.points[-1] if outcome.curve.points else Point(step=0, tokens=0)
-        self.report(claim, last)
+        self._report_rest(claim, outcome.curve)
         result = Result(
             stop=outcome.stop,
             val_loss=outcome.curve.last_val_loss,
@@ -62,6 +62,13 @@ class Books:
             ),
         )
         self.end(claim, result)
+
+    def _report_rest(self, claim: Claim, curve: Curve) -> None:
+        """Show what could not be when it came: a full disk may take a rung's loss but once."""
+        shown = self._store.storage.get_trial(claim.trial_id).intermediate_values
+        for point in curve.evaluations():
+            if point.tokens not in shown:
+                self.report(claim, point)
 
     def lend(self, claim: Claim, number: int, values: dict[str, object]) -> None:
         """Give a trial the result of another one that was the same experiment."""
