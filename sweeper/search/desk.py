@@ -24,6 +24,10 @@ from sweeper.training.trainer import Assignment, Job
 from sweeper.training.watches import Shown, Watch
 
 
+class TrialLost(Exception):
+    """A trial is another worker's by now: whoever trains it here leaves it as it is."""
+
+
 @dataclass(frozen=True)
 class Task:
     """A trial to be trained.
@@ -51,7 +55,11 @@ class Desk(Protocol):
         """Why a trial should stop after its present step, if it should."""
 
     def show(self, number: int, point: Point) -> None:
-        """Show a trial's newest point, before it is judged."""
+        """Show a trial's newest point, before it is judged and before it is kept.
+
+        Raises:
+            TrialLost: Another worker has taken the trial over, and keeps its points.
+        """
 
     def ask_peers(self, number: int, question: str, *arguments: Any) -> Any:
         """What a question of `Peers` comes to, asked for a trial."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 
 from optuna.exceptions import StorageInternalError
 
+from sweeper.search import leases
 from sweeper.search.claim import Claim
-from sweeper.search.leases import RENEW_SECONDS
 from sweeper.search.store import StudyStore
+
+RENEW_SECONDS = leases.LEASE_SECONDS / 4
 
 
 class Holding:
@@ -28,6 +31,7 @@ class Holding:
         self._store = store
         self._keep_up = keep_up
         self._claims: dict[int, Claim] = {}
+        self._held_at: dict[int, float] = {}  # Unix time of the newest renewal
         self._lost: set[int] = set()
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="leases", daemon=True)
@@ -51,6 +55,7 @@ class Holding:
     def add(self, claim: Claim) -> None:
         """Take a claim in hand."""
         self._lost.discard(claim.number)
+        self._held_at[claim.number] = time.time()
         self._claims[claim.number] = claim
 
     def drop(self, claim: Claim) -> None:
@@ -68,8 +73,26 @@ class Holding:
         self._store.abandon(claim)
 
     def has_lost(self, claim: Claim) -> bool:
-        """Whether another worker has taken the trial over."""
-        return claim.number in self._lost
+        """Whether another worker has taken the trial over.
+
+        Looked up where half a term has gone by without a renewal: a process that was suspended,
+        or its machine, must not touch a trial before it knows. While the storage's server is away
+        the trial counts as held, since nobody can take one either.
+        """
+        number = claim.number
+        if number not in self._lost and self._is_in_doubt(number):
+            with suppress(StorageInternalError):
+                self._note(claim, self._store.still_holds(claim))
+        return number in self._lost
+
+    def _is_in_doubt(self, number: int) -> bool:
+        return time.time() - self._held_at.get(number, 0.0) > leases.LEASE_SECONDS / 2
+
+    def _note(self, claim: Claim, is_held: bool) -> None:
+        if is_held:
+            self._held_at[claim.number] = time.time()
+        else:
+            self._lost.add(claim.number)
 
     def renew(self) -> None:
         """Hold on to all claims for another term.
@@ -78,8 +101,7 @@ class Holding:
         own trials left behind.
         """
         for claim in list(self._claims.values()):
-            if not self._store.renew(claim):
-                self._lost.add(claim.number)
+            self._note(claim, self._store.renew(claim))
 
     def _keep(self) -> None:
         while not self._done.wait(RENEW_SECONDS):

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 LEASE_SECONDS = 60.0
-RENEW_SECONDS = 15.0
 
 
 @dataclass(frozen=True)

@@ -268,6 +268,14 @@ class StudyStore:
         """Hold on for another term; False where the trial is another's by now."""
         return self._access.alone(lambda: self._renew(claim))
 
+    def still_holds(self, claim: Claim) -> bool:
+        """`renew`, tried once.
+
+        Raises:
+            StorageInternalError: The storage's server is away.
+        """
+        return self._access.alone(lambda: self._renew(claim), persists=False)
+
     def _is_held_by(self, trial_id: int, owner: str) -> bool:
         trial = self.storage.get_trial(trial_id)
         lease = Lease.read(trial.user_attrs.get(attrs.LEASE))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,7 +18,8 @@ from typing import Any, cast
 from sweeper.curves import Point, Stop
 from sweeper.search.audit import Audit
 from sweeper.search.child import Child, Nursery, listen, portable
-from sweeper.search.desk import Desk, Task, train_at
+from sweeper.search.desk import Desk, Task, TrialLost, train_at
+from sweeper.search.leases import LEASE_SECONDS
 from sweeper.search.pulse import Pulse
 from sweeper.study import StudySpec
 from sweeper.training.course import Course
@@ -57,6 +59,7 @@ class RemoteDesk:
     def __init__(self, calls: Connection, orders: Connection) -> None:
         self._calls = calls
         self._stops: dict[int, Stop] = {}
+        self._answered_at = time.time()
         listen(orders, self._obey)
 
     def _obey(self, order: tuple[int, Stop]) -> None:
@@ -75,8 +78,11 @@ class RemoteDesk:
         return self._stops.get(number)
 
     def show(self, number: int, point: Point) -> None:
-        """See `Desk.show`."""
-        self._tell("show", number, point)
+        """See `Desk.show`; waited for where this process may have been suspended since the last."""
+        if time.time() - self._answered_at > LEASE_SECONDS / 4:
+            self._ask("show", number, point)
+        else:
+            self._tell("show", number, point)
 
     def ask_peers(self, number: int, question: str, *arguments: Any) -> Any:
         """See `Desk.ask_peers`."""
@@ -96,6 +102,7 @@ class RemoteDesk:
     def _ask(self, name: str, *arguments: Any) -> Any:
         self._calls.send(_Call(name, arguments, is_answered=True))
         answer: _Answer = self._calls.recv()
+        self._answered_at = time.time()
         if answer.error is not None:
             raise answer.error
         return answer.value
@@ -169,7 +176,9 @@ class _Supervisor:
         """What the desk says to a call; the child has it too, if it waits for it."""
         method = getattr(self._desk, call.name)
         if not call.is_answered:
-            return method(*call.arguments)
+            with suppress(TrialLost):  # which the child is told as an interruption
+                return method(*call.arguments)
+            return None
         try:
             answer = _Answer(method(*call.arguments))
         except Exception as error:  # the trial's boundary: the child's to meet, as if it were here

@@ -20,7 +20,7 @@ from sweeper.search.audit import Audit
 from sweeper.search.books import Books
 from sweeper.search.child import ChildDied, Nursery
 from sweeper.search.claim import Claim
-from sweeper.search.desk import Task, train_at
+from sweeper.search.desk import Task, TrialLost, train_at
 from sweeper.search.holding import Holding
 from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
@@ -246,15 +246,21 @@ class _Worker:
 
     def interrupt(self, number: int) -> Stop | None:
         """See `Desk.interrupt`."""
-        if self._holding.has_lost(self._claims[number]):
+        if not self.holds(number):
             return Stop(StopReason.PREEMPTED, "another worker took the trial over")
         return self._leave()
 
     def show(self, number: int, point: Point) -> None:
         """See `Desk.show`."""
         self._num_points += 1
+        if not self.holds(number):
+            raise TrialLost(f"trial {number}")
         with self._study_errors():
             self._books.report(self._claims[number], point)
+
+    def holds(self, number: int) -> bool:
+        """Whether a trial in hand is still this worker's; see `Holding.has_lost`."""
+        return not self._holding.has_lost(self._claims[number])
 
     def ask_peers(self, number: int, question: str, *arguments: Any) -> Any:
         """See `Desk.ask_peers`."""
@@ -271,7 +277,9 @@ class _Worker:
         if self._num_alone:
             self._num_alone -= 1
         with self._study_errors():
-            if isinstance(ended, STUDY_ERRORS):
+            if isinstance(ended, Exception) and self._holding.has_lost(claim):
+                self._holding.drop(claim)  # its files are another's, and may have met with theirs
+            elif isinstance(ended, STUDY_ERRORS):
                 self._error = self._error or ended
                 self._holding.release(claim)
             elif isinstance(ended, Exception):  # a defect is this trial's failure

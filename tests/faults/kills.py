@@ -25,7 +25,7 @@ from tests.faults.crew import (
 from tests.faults.field import Field
 from tests.faults.ground import scripted_study, trained_study
 from tests.faults.invariants import Examination, Witness
-from tests.faults.processes import is_alive
+from tests.faults.processes import is_alive, is_stopped
 from tests.faults.program import Program, program
 from tests.faults.tally import Tally, hold
 
@@ -193,7 +193,8 @@ def stop_past_lease(field: Field, strikes: int) -> Tally:
             witness.look()
             tally.strikes += sleeper.is_alive
             sleeper.signal(signal.SIGCONT)
-            assert sleeper.report() == WorkReport()
+            report = sleeper.report()
+            assert report == WorkReport(), report
         witness.look()
         hold(tally, Examination(spec, whole))
     return tally
@@ -204,6 +205,7 @@ def _stop_without_lock(sleeper: Worker, spec: StudySpec) -> None:
 
     def is_stopped_without_lock() -> bool:
         sleeper.signal(signal.SIGSTOP)
+        wait_for(lambda: is_stopped(sleeper.pid), poll_s=0.001)  # until then it may take a lock
         if _is_unlocked(spec):
             return True
         sleeper.signal(signal.SIGCONT)
@@ -215,7 +217,7 @@ def _stop_without_lock(sleeper: Worker, spec: StudySpec) -> None:
 def _is_unlocked(spec: StudySpec) -> bool:
     connection = sqlite3.connect(spec.output_folder / "study.db", timeout=0, isolation_level=None)
     try:
-        with (spec.output_folder / "study.lock").open("w") as lock:
+        with (spec.output_folder / "study.db-lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")

@@ -36,6 +36,15 @@ def is_alive(pid: int) -> bool:
     return any(pid == each for each, _ in _living())
 
 
+def is_stopped(pid: int) -> bool:
+    """Whether a process, with all its threads, does not go on before SIGCONT, or has ended."""
+    try:
+        stats = [path.read_bytes() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return True
+    return all(stat.rpartition(b")")[2].split()[0] in (b"T", b"Z", b"X") for stat in stats)
+
+
 def _living() -> Iterator[tuple[int, int]]:
     """Processes that are no zombies, each with its parent."""
     for path in Path("/proc").glob("[0-9]*/stat"):

@@ -48,9 +48,18 @@ class Access:
         """Do something until it works, or patience ends; it must be safe to do twice."""
         return self._patience.persist(action)
 
-    def alone(self, action: Callable[[], _Answer]) -> _Answer:
-        """Likewise, and while no other worker takes, keeps or ends a trial."""
-        return self._patience.persist(lambda: self._alone(action))
+    def alone(self, action: Callable[[], _Answer], *, persists: bool = True) -> _Answer:
+        """Likewise, and while no other worker takes, keeps or ends a trial.
+
+        Args:
+            action: What to do.
+            persists: False: only once.
+
+        Raises:
+            StorageInternalError: It did not work.
+        """
+        do = self._patience.persist if persists else self._patience.attempt
+        return do(lambda: self._alone(action))
 
     def say(self, note: Note) -> bool:
         """Send what a trial's holder says, or keep it where the storage's server is away.
