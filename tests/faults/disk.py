@@ -52,17 +52,18 @@ def _lock(spec: StudySpec, seconds: float) -> None:
 def fill_disk(field: Field, strikes: int) -> Tally:
     """The disk of the results is full at a random moment; room is made, and the study goes on."""
     whole = field.whole(trained_study)
-    (field.folder / "disk").mkdir()
     tally = Tally()
     while tally.strikes < strikes:
-        with _small_disk(field.folder / "disk"):
-            spec = field.struck(
-                trained_study, tally.studies, _TRIALS, output=str(field.folder / "disk")
-            )
+        # Each disk at a place of its own: SQLite removes a log by its name, and a connection to
+        # the disk before might be closed late.
+        disk = field.folder / f"disk-{tally.strikes}"
+        disk.mkdir()
+        with _small_disk(disk):
+            spec = field.struck(trained_study, tally.studies, _TRIALS, output=str(disk))
             order, witness = prepared(spec), Witness(spec)
             with worker(order) as hindered:
                 wait_for(lambda at=tally.strikes, spec=spec: progress_of(spec) > 150 * at)
-                with _ballast(field.folder / "disk"):
+                with _ballast(disk):
                     report = hindered.report()
             assert report.error is not None
             assert "Nothing is lost: make room" in report.error
