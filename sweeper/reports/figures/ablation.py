@@ -57,6 +57,13 @@ def _draw_shift(axes: Axes, y: float, shift: Shift, marker: str, colour: str) ->
     if effect is not None:
         axes.plot([effect.low, effect.high], [y, y], color=colour, linewidth=2.4)
         axes.plot([effect.mean], [y], marker, color=colour, markersize=7)
+        axes.annotate(
+            words.nats_change(effect.mean),
+            (1.01, y),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=8,
+        )
         return
     # Where its loss is infinite, a variant without the change speaks for it, one with it against.
     said, at, align = "not known", 0.99, "right"
@@ -78,4 +85,5 @@ def _draw_importances(axes: Axes, importances: Sequence[float | None]) -> None:
     axes.set_xlim(0, 1.3 * max((i or 0.0 for i in importances), default=0.0) or 1.0)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(visible=False, axis="y")
-    axes.set_title("PED-ANOVA importance")
+    axes.set_title("Importance")
+    axes.set_xlabel("PED-ANOVA")

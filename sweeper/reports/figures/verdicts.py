@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sweeper.reports import canvas
+from sweeper.reports import canvas, words
 from sweeper.search.results import StudyResults
 from sweeper.search.verdicts import Comparison, SeedNoise, Verdict, Verification
 
@@ -70,15 +70,26 @@ def _name(comparison: Comparison) -> str:
 def _draw_noise(axes: Axes, noise: SeedNoise) -> None:
     """The band in which two runs of the baseline differ by their seeds alone."""
     axes.axvspan(-2 * noise.spread, 2 * noise.spread, color=canvas.BLACK, alpha=0.07, linewidth=0)
-    axes.text(
-        0.995,
-        0.015,
-        "grey: twice the spread of the baseline over seeds",
-        transform=axes.transAxes,
-        ha="right",
-        va="bottom",
-        fontsize=8,
+    axes.set_title(
+        f"grey, however thin: twice the baseline's own spread over seeds, {noise.spread:.3f} nats",
+        loc="right",
+        fontsize=9,
     )
+
+
+def _said(comparison: Comparison) -> str:
+    """The mean and its interval, as effects near nothing cannot be read off the axis."""
+    lines = []
+    if effect := comparison.effect:
+        is_speed = comparison.arm.metric == "speed"
+        low, mean, high = (
+            words.ratio(math.exp(value)) if is_speed else words.nats_change(value)
+            for value in (effect.low, effect.mean, effect.high)
+        )
+        lines = [mean, f"{low} to {high}"]
+    if comparison.num_diverged:
+        lines.append(f"{comparison.num_diverged} diverged")
+    return "\n".join(lines)
 
 
 def _draw_row(axes: Axes, row: int, comparison: Comparison) -> None:
@@ -88,15 +99,9 @@ def _draw_row(axes: Axes, row: int, comparison: Comparison) -> None:
     axes.plot(
         finite, np.full(len(finite), row + _SHIFT), "o", color=colour, markersize=4, alpha=0.5
     )
-    if comparison.num_diverged:
-        axes.annotate(
-            f"{comparison.num_diverged} diverged",
-            (1.0, row),
-            xycoords=("axes fraction", "data"),
-            ha="right",
-            va="center",
-            fontsize=8,
-        )
+    if said := _said(comparison):
+        place = ("axes fraction", "data")
+        axes.annotate(said, (1.01, row), xycoords=place, ha="left", va="center", fontsize=9)
     effect = comparison.effect
     if effect is not None:
         low, mean, high = scale([effect.low, effect.mean, effect.high])
