@@ -156,8 +156,9 @@ def decide(experiments: Sequence[Experiment]) -> Decision:
 
     The batch is to blame where the spike is gone with all others but one at most: a single lucky
     one decides nothing. A tenth of the rate counts only where nothing else helps, for so small a
-    step hides a bad batch as well; a hundredth is tried only then. Half the rate calms whatever comes of too long a step; where
-    fresh moments do so at the full rate, it was they that had made the step too long.
+    step hides a bad batch as well; a hundredth is tried only then. Half the rate calms whatever
+    comes of too long a step; where fresh moments do so at the full rate, it was they that had made
+    the step too long.
 
     Args:
         experiments: One without a change, and any of the others.
