@@ -76,11 +76,16 @@ def build_study(path: Path, num_trials: int) -> StudySpec:
     spec = load_study(path, [])
     drawn = load_study(path, ["search.sampler=random", f"budget.trials={num_trials}"])
     memory = StudyStore(drawn, create=True, storage=InMemoryStorage())
-    best = math.inf
-    while (claim := memory.claim("benchmark")) is not None:
-        best = min(best, _train(memory, claim, best))
+    train_all(memory)
     _store(spec, memory.trials())
     return spec
+
+
+def train_all(store: StudyStore) -> None:
+    """Work through a study until nothing is left to take."""
+    best = math.inf
+    while (claim := store.claim("benchmark")) is not None:
+        best = min(best, _train(store, claim, best))
 
 
 # --- What a trial comes to -------------------------------------------------------------------
