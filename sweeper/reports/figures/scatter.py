@@ -177,7 +177,7 @@ def _reason_handles(places: list[_Place]) -> list[Line2D]:
     for reason in reversed(MARKER_ORDER):
         amount = sum(place.trial.stop_reason is reason for place in places)
         if amount:
-            text = f"{canvas.marker_name(reason)}: {amount}"
+            text = f"{canvas.marker_name(reason)}: {amount:,}"
             handles.append(canvas.legend_marker(reason, text, face="#bbbbbb"))
     return handles
 
@@ -186,5 +186,5 @@ def _unplaced(results: StudyResults, places: list[_Place]) -> list[Line2D]:
     missing = len(results.trials) - len(places)
     if not missing:
         return []
-    text = f"not drawn (no learning rate or batch size): {missing}"
+    text = f"not drawn (no learning rate or batch size): {missing:,}"
     return [Line2D([], [], linestyle="", label=text)]

@@ -17,6 +17,7 @@ from sweeper.reports.figures.scatter import jitter
 from sweeper.search.results import StudyResults, TrialResult
 
 _MOST_BATCHES = 6
+_AREA = 58.0  # of a marker, in points squared
 
 
 def figure_throughput(results: StudyResults) -> Figure:
@@ -33,7 +34,7 @@ def figure_throughput(results: StudyResults) -> Figure:
         columns[_block(trial)].append(trial)
     columns = {block: columns[block] for block in sorted(columns, key=_numeric)}
     colours = _batch_colours(measured)
-    area = 58 * canvas.crowding(len(measured))
+    area = _AREA * canvas.crowding(len(measured))
     for column, trials in enumerate(columns.values()):
         _draw_column(axes, column, trials, colours, area)
     _draw_baseline_speed(axes, results)
@@ -90,7 +91,14 @@ def _draw_column(
     if len(speeds) < 2:
         return
     median = float(np.median(speeds))
-    axes.hlines(median, column - 0.36, column + 0.36, color=canvas.VERMILLION, linewidth=2.2)
+    axes.hlines(
+        median,
+        column - 0.36,
+        column + 0.36,
+        color=canvas.VERMILLION,
+        linewidth=2.2,
+        zorder=2 if area == _AREA else 4,  # a crowd would hide it
+    )
     axes.annotate(
         words.count(median),
         (column + 0.37, median),

@@ -110,7 +110,7 @@ def _draw_thin(axes: Axes, results: StudyResults, drawn: list[TrialResult]) -> l
             [],
             linestyle="-" if is_crowded else dashes,
             color=colour,
-            label=f"{kind}: {counts[kind]}",
+            label=f"{kind}: {counts[kind]:,}",
         )
         for kind, dashes, colour, _ in _KINDS
         if counts[kind]
@@ -213,7 +213,7 @@ def _draw_stops(axes: Axes, results: StudyResults) -> list[Line2D]:
             clip_on=False,
             label=reason.value,
         )
-        text = f"{words.stop_words(reason)}: {len(stopped)}"
+        text = f"{words.stop_words(reason)}: {len(stopped):,}"
         handles.append(canvas.legend_marker(reason, text))
     return handles
 
@@ -251,7 +251,7 @@ def _draw_clipped(axes: Axes, drawn: list[TrialResult], high: float) -> list[Lin
             marker="^",
             markerfacecolor="none",
             markeredgecolor=canvas.VERMILLION,
-            label=f"goes above the border: {len(places)}",
+            label=f"goes above the border: {len(places):,}",
         )
     ]
 

@@ -1,7 +1,8 @@
 """Reading thousands of trials at once: a table at a time, where Optuna makes an object of each row.
 
-A study of 10,000 trials has some 250,000 rows. Optuna's way through an object for each takes six
-seconds of CPU; this takes one. All else is Optuna's own.
+A study of 10,000 trials has some 250,000 rows. Optuna's way through an object for each takes seven
+seconds of CPU, this one and a half. It stands in the place of the cache that Optuna puts before a
+database (an ended trial is read once); all else is Optuna's own.
 """
 
 from __future__ import annotations
