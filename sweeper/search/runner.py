@@ -78,8 +78,9 @@ class _Runner:
         self._stop_file = make_stop_file(self._spec)
         self._clock = StudyClock(self._store)
         self._idle_since = time.monotonic()
-        # Here, so that one process makes what all workers share, and visibly.
-        new_trainer(self._spec).prepare(self._tell)
+        if self._is_anything_left():  # a study that is done needs neither torch nor its base
+            # Here, so that one process makes what all workers share, and visibly.
+            new_trainer(self._spec).prepare(self._tell)
         with leaving_signals(self._stop) as received:
             try:
                 self._run_and_save_clock(received)
