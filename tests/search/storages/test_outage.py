@@ -20,12 +20,13 @@ from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
-from tests.search.storages.servers import Proxy
+from tests.search.storages.conftest import new_proxy
+from tests.servers import Proxy
 
 
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    server = Proxy(tmp_path / "served.db")
+    server = new_proxy(tmp_path)
     server.start()
     yield server
     server.kill()
