@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults import crowd, damage, disk, kills, values
+from tests.faults import crowd, damage, disk, kills, outages, values
 from tests.faults.field import Field
 from tests.faults.tally import Tally
 
@@ -36,6 +36,9 @@ FAULTS = (
     Fault("SIGKILL of a pool's worker (loky)", kills.kill_pool_workers, 8),
     Fault("SIGSTOP past the lease", kills.stop_past_lease, 8),
     Fault("SQLite locked, seconds", disk.hold_database, 30),
+    Fault("PostgreSQL restarted", outages.restart_postgres, 12),
+    Fault("SIGKILL of sweeper storage serve", outages.kill_proxy, 12),
+    Fault("SIGSTOP of sweeper storage serve", outages.stop_proxy, 3),
     Fault("disk full", disk.fill_disk, 6),
     Fault("flipped bit in a checkpoint", damage.flip_checkpoint, 12),
     Fault("flipped bit in the adapter", damage.flip_adapter, 40),

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.trial import TrialState
 
 from sweeper.curves import StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.clock import StudyClock
 from sweeper.search.outcomes import Result
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
 from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
@@ -62,6 +64,38 @@ def test_what_is_said_meanwhile_is_kept_and_sent_and_claims_wait(
     assert trials[0].intermediate_values == {1000: 5.5}
     assert trials[1].state is TrialState.RUNNING
     assert not (spec.output_folder / "spool.jsonl").exists()
+
+
+def test_what_only_looks_on_goes_on_meanwhile(proxy: Proxy, spec: StudySpec) -> None:
+    store = StudyStore(spec, create=True)
+    claim, clock = claimed(store), StudyClock(store)
+    assert store.report(claim, 1000, 5.5)
+    assert store.shown_losses(claim) == {1000: 5.5}
+    proxy.kill()
+
+    assert store.shown_losses(claim) == {}  # and is shown again
+    clock.save()
+    proxy.start()
+    clock.save()
+
+    assert store.study.user_attrs[attrs.SECONDS_SPENT] > 0
+
+
+def test_who_is_to_leave_does_not_wait_for_a_server(proxy: Proxy, spec: StudySpec) -> None:
+    StudyStore(spec, create=True)
+    is_leaving = threading.Event()
+    store = StudyStore(spec, create=False, has_to_leave=is_leaving.is_set)
+    claim = claimed(store)
+    proxy.kill()
+    asked = threading.Timer(0.5, is_leaving.set)
+    asked.start()
+
+    with pytest.raises(StorageInternalError):  # the other way to come back is after five minutes
+        store.claim("me")
+    with pytest.raises(StorageInternalError):
+        store.release(claim)
+
+    assert is_leaving.is_set()
 
 
 def test_a_dead_workers_last_words_are_sent_by_the_next(proxy: Proxy, spec: StudySpec) -> None:
