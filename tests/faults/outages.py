@@ -6,18 +6,18 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from random import Random
 
 from sweeper.search.worker import WorkReport
 from sweeper.study import StudySpec
-from tests.faults.crew import Worker, prepared, progress_of, wait_for, worker
+from tests.faults.crew import AS_EVER, Terms, Worker, prepared, progress_of, wait_for, worker
 from tests.faults.field import Field
 from tests.faults.ground import trained_study
 from tests.faults.invariants import Examination, Witness
 from tests.faults.tally import Tally, hold
 from tests.servers import PostgresServer, Proxy
 
-CALL_SECONDS = 30
 _TRIALS = 12
 _WORKERS = 2
 _CURVE_BYTES = 2_000  # of a trial
@@ -58,18 +58,22 @@ def kill_proxy(field: Field, strikes: int) -> Tally:
 
 def stop_proxy(field: Field, strikes: int) -> Tally:
     """SIGSTOP of `sweeper storage serve`, past what a call may take: it is there, and silent."""
-    random = Random(strikes)
+    random, call_s = Random(strikes), 1.0
 
     def strike(proxy: Proxy) -> None:
         proxy.signal(signal.SIGSTOP)
-        time.sleep(CALL_SECONDS + random.uniform(0, _LONGEST_S))
+        time.sleep(2 * call_s + random.uniform(0, _LONGEST_S))
         proxy.signal(signal.SIGCONT)
 
-    return _strike_proxy(field, strike, strikes, random)
+    return _strike_proxy(field, strike, strikes, random, Terms(call_s=call_s))
 
 
 def _strike_proxy(
-    field: Field, strike: Callable[[Proxy], None], strikes: int, random: Random
+    field: Field,
+    strike: Callable[[Proxy], None],
+    strikes: int,
+    random: Random,
+    terms: Terms = AS_EVER,
 ) -> Tally:
     tally = Tally()
     while tally.strikes < strikes:
@@ -77,7 +81,8 @@ def _strike_proxy(
         spec = field.struck(trained_study, tally.studies, _TRIALS, storage=proxy.url)
         proxy.start()
         try:
-            _strike_while_trained(field, spec, lambda p=proxy: strike(p), tally, strikes, random)
+            go = partial(strike, proxy)
+            _strike_while_trained(field, spec, go, tally, strikes, random, terms)
         finally:
             proxy.kill()
     return tally
@@ -90,11 +95,12 @@ def _strike_while_trained(
     tally: Tally,
     strikes: int,
     random: Random,
+    terms: Terms = AS_EVER,
 ) -> None:
     """Two workers train the whole study, whatever happens to its storage."""
     order, witness = prepared(spec), Witness(spec)
     with ExitStack() as stack:
-        workers = [stack.enter_context(worker(order)) for _ in range(_WORKERS)]
+        workers = [stack.enter_context(worker(order, terms)) for _ in range(_WORKERS)]
         while tally.strikes < strikes and _train_on(spec, workers, random):
             strike()
             tally.strikes += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -96,6 +97,26 @@ def test_who_is_to_leave_does_not_wait_for_a_server(proxy: Proxy, spec: StudySpe
         store.release(claim)
 
     assert is_leaving.is_set()
+
+
+def test_a_server_that_is_silent_counts_as_away(
+    proxy: Proxy, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = StudyStore(spec, create=True)
+    claim = claimed(store)
+    monkeypatch.setattr("sweeper.search.storages.proxy.CALL_SECONDS", 0.3)
+    monkeypatch.setattr("sweeper.search.storages.proxy.GREETING_SECONDS", 0.3)
+    proxy.signal(signal.SIGSTOP)
+
+    assert store.report(claim, 1000, 5.5)
+    assert store.report(claim, 2000, 5.25)
+    monkeypatch.undo()
+    proxy.signal(signal.SIGCONT)
+    assert store.finish(claim, result(val_loss=5.0))
+
+    trial = StudyStore(spec, create=False).trials()[0]
+    assert trial.intermediate_values == {1000: 5.5, 2000: 5.25}
+    assert trial.state is TrialState.COMPLETE
 
 
 def test_a_dead_workers_last_words_are_sent_by_the_next(proxy: Proxy, spec: StudySpec) -> None:
