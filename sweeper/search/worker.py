@@ -62,10 +62,22 @@ class WorkOrder:
 
 @dataclass(frozen=True)
 class WorkReport:
-    """How a worker ended: an error's message and exit code, or neither."""
+    """How a worker ended: an error's message and exit code, or neither.
+
+    Attributes:
+        error: The message.
+        exit_code: As the program says it.
+        has_died: Whether it was ended in the midst of its work; others can go on with that.
+    """
 
     error: str | None = None
     exit_code: int = 0
+    has_died: bool = False
+
+    @classmethod
+    def of_death(cls, how: str) -> WorkReport:
+        """Of one that cannot say anything itself."""
+        return cls(how, WorkerError.exit_code, has_died=True)
 
 
 def work(order: WorkOrder) -> WorkReport:

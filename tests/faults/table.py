@@ -47,5 +47,10 @@ FAULTS = (
     Fault("RLIMIT_AS of a command", values.starve_command, 1, quick=1),
     Fault("RLIMIT_AS of a worker", values.starve_worker, 4),
     Fault("poison trial (loky)", values.poison_loky, 1),
-    Fault("workers at once (SQLite)", crowd.crowd, 16),
+    Fault("poison trial (Dask)", values.poison_dask, 2),
+    Fault("poison trial (Ray)", values.poison_ray, 2),
+    Fault("workers at once (SQLite)", crowd.crowd_sqlite, 16),
+    Fault("workers at once (journal)", crowd.crowd_journal, 16),
+    Fault("workers at once (PostgreSQL)", crowd.crowd_postgres, 16),
+    Fault("workers at once (proxy)", crowd.crowd_proxy, 16),
 )
