@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults import crowd, damage, disk, kills, outages, values
+from tests.faults import crowd, damage, disk, journals, kills, outages, values
 from tests.faults.field import Field
 from tests.faults.tally import Tally
 
@@ -40,9 +40,11 @@ FAULTS = (
     Fault("SIGKILL of sweeper storage serve", outages.kill_proxy, 12),
     Fault("SIGSTOP of sweeper storage serve", outages.stop_proxy, 3),
     Fault("disk full", disk.fill_disk, 6),
+    Fault("folder read-only", disk.deny_writing, 6),
     Fault("flipped bit in a checkpoint", damage.flip_checkpoint, 12),
     Fault("flipped bit in the adapter", damage.flip_adapter, 40),
     Fault("curve cut in a line", damage.cut_curve, 4),
+    Fault("journal cut in a line", journals.cut_journal, 40),
     Fault("NaN, inf, -inf", values.say_nan, 3, quick=1),
     Fault("RLIMIT_AS of a command", values.starve_command, 1, quick=1),
     Fault("RLIMIT_AS of a worker", values.starve_worker, 4),
