@@ -132,6 +132,7 @@ class ProxyExclusion(Exclusion):
         # One for all threads: a request whose answer was lost is granted when it is made again.
         self._token = uuid.uuid4().hex
         self._mine = threading.Lock()
+        self._thread = threading.local()
 
     @contextmanager
     def held(self, study: str) -> Iterator[None]:
@@ -141,11 +142,19 @@ class ProxyExclusion(Exclusion):
             while self._ask("acquire", study) != GRANTED:
                 time.sleep(pause * random.uniform(0.5, 1.5))
                 pause = min(pause * 2, LONGEST_PAUSE_S)
+            self._thread.study = study
             try:
                 yield
             finally:
+                self._thread.study = None
                 with suppress(StorageInternalError):  # a server that is gone has no lock either
                     self._ask("release", study)
+
+    def confirm(self) -> None:
+        """See Exclusion."""
+        study: str | None = getattr(self._thread, "study", None)
+        if study is not None and self._ask("confirm", study) != GRANTED:
+            raise StorageInternalError("The server has forgotten the lock.")
 
     def _ask(self, verb: Verb, study: str) -> int:
         try:

@@ -5,26 +5,31 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from optuna.exceptions import StorageInternalError
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweeper.curves import StopReason
 from sweeper.search import attributes as attrs
 from sweeper.search.clock import StudyClock
 from sweeper.search.outcomes import Result
+from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
 from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
+from sweeper.search.storages.opening import open_storage
 from sweeper.search.storages.serving import LentLock
 from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
 from tests.search.storages.conftest import new_proxy
-from tests.servers import Proxy
+from tests.servers import PostgresServer, Proxy
 
 
 @pytest.fixture
@@ -117,6 +122,32 @@ def test_a_server_that_is_silent_counts_as_away(
     trial = StudyStore(spec, create=False).trials()[0]
     assert trial.intermediate_values == {1000: 5.5, 2000: 5.25}
     assert trial.state is TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "grpc"])
+def test_nothing_is_written_under_a_lock_that_the_server_has_forgotten(
+    kind: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        if kind == "grpc":
+            url, end, begin = proxy.url, proxy.kill, proxy.start
+        else:
+            server = stack.enter_context(PostgresServer())
+            url, end, begin = server.url, partial(server.stop, "immediate"), server.start
+        opened = open_storage(Address.read(url, tmp_path))
+        study = opened.storage.create_new_study([StudyDirection.MINIMIZE], "study")
+
+        with opened.exclusion.held("study"):
+            opened.storage.set_study_user_attr(study, "mine", 1)
+            end()
+            begin()
+            with pytest.raises(StorageInternalError):
+                opened.storage.create_new_trial(study)
+
+        assert opened.storage.get_study_user_attrs(study) == {"mine": 1}
+        assert opened.storage.get_all_trials(study) == []
+        with opened.exclusion.held("study"):
+            opened.storage.create_new_trial(study)
 
 
 def test_a_dead_workers_last_words_are_sent_by_the_next(proxy: Proxy, spec: StudySpec) -> None:
