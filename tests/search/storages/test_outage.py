@@ -87,13 +87,16 @@ def test_what_only_looks_on_goes_on_meanwhile(proxy: Proxy, spec: StudySpec) -> 
     assert store.study.user_attrs[attrs.SECONDS_SPENT] > 0
 
 
-def test_who_is_to_leave_does_not_wait_for_a_server(proxy: Proxy, spec: StudySpec) -> None:
+def test_who_is_to_leave_does_not_wait_for_a_server(
+    proxy: Proxy, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.search.storages.patience.LEAVING_SECONDS", 0.3)
     StudyStore(spec, create=True)
     is_leaving = threading.Event()
     store = StudyStore(spec, create=False, has_to_leave=is_leaving.is_set)
     claim = claimed(store)
     proxy.kill()
-    asked = threading.Timer(0.5, is_leaving.set)
+    asked = threading.Timer(0.2, is_leaving.set)
     asked.start()
 
     with pytest.raises(StorageInternalError):  # the other way to come back is after five minutes
