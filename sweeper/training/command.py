@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -27,11 +28,14 @@ from sweeper.training.gathering import Gathering, merged, news_of
 from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
 from sweeper.training.output import Output
+from sweeper.training.overheard import end_line, with_the_unread
 from sweeper.training.process import CommandProcess
 from sweeper.training.watches import Watch
 
+LOG = "output.log"
 LISTEN_S = 0.25  # how long to listen before asking whether to stop
 QUIET_S = 2.0  # after so long without output a step is taken for whole
+_LINE_BYTES = 4096
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -112,7 +116,8 @@ def run_command(
 
     Raises:
         CheckpointError: What an interrupted run left is damaged.
-        OSError: The folder cannot be written, or the command's folder is gone.
+        OSError: The folder cannot be written, or the command's folder is gone; or the command
+            failed while the disk is full.
     """
     folder.mkdir(parents=True, exist_ok=True)
     manifest = CommandManifest(
@@ -140,17 +145,24 @@ def _interrupted_curve(manifest: CommandManifest, folder: Path) -> Curve | None:
     if old is None or old.result is not None or _essence(old) != _essence(manifest):
         if curve.is_file():
             keep_lost(folder, read_curve(curve).points, 0)
-        for name in (curve, folder / "output.log"):
+        for name in (curve, folder / LOG):
             name.unlink(missing_ok=True)
         write_curve(curve, ())
         return None
-    return read_curve(curve) if curve.is_file() else Curve()
+    earlier = read_curve(curve) if curve.is_file() else Curve()
+    return with_the_unread(earlier, folder / LOG, manifest.plan)
 
 
 def _essence(manifest: CommandManifest) -> tuple[object, ...]:
     """What must be the same for a run to go on; it may have more threads or be known elsewhere."""
     plan = manifest.plan
     return plan.engine, plan.hyperparameters, plan.tokens, manifest.fingerprints.files
+
+
+def _is_full(folder: Path) -> bool:
+    """Whether a disk has not even room for a line."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize < _LINE_BYTES
 
 
 @dataclass
@@ -247,18 +259,18 @@ class _CommandRun:
 
     def run(self) -> tuple[Stop, int | None]:
         """The end of the command, by itself or by us, and its exit code if it was by itself."""
-        place = self._folder / self._plan.folder
-        command = self._plan.engine.command
-        with (
-            Output(self._folder / "output.log", self._plan.engine) as output,
-            CommandProcess(command, place, self._environment()) as process,
-        ):
+        place, log = self._folder / self._plan.folder, self._folder / LOG
+        command, output = self._plan.engine.command, Output(self._plan.engine)
+        end_line(log)
+        with CommandProcess(command, place, self._environment(), log) as process:
             self._began = time.monotonic()
             stop = self._follow(process, output)
             if stop is not None:
-                output.keep(process.end(self._plan.engine.grace_s))
+                process.end(self._plan.engine.grace_s)
                 return stop, None
             exit_code = process.exit_code
+        if exit_code != 0 and _is_full(self._folder):  # then that is no fault of the recipe
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(log))
         return ending_of(self._plan, exit_code, self._record.curve, output, place), exit_code
 
     def _follow(self, process: CommandProcess, output: Output) -> Stop | None:

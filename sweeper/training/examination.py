@@ -41,6 +41,7 @@ class Change(StrEnum):
     BATCH = "another batch"
     HALF_RATE = "half the rate"
     TENTH_RATE = "a tenth of the rate"
+    HUNDREDTH_RATE = "a hundredth of the rate"
     MOMENTS = "fresh moments"
 
 
@@ -155,8 +156,9 @@ def decide(experiments: Sequence[Experiment]) -> Decision:
 
     The batch is to blame where the spike is gone with all others but one at most: a single lucky
     one decides nothing. A tenth of the rate counts only where nothing else helps, for so small a
-    step hides a bad batch as well. Half the rate calms whatever comes of too long a step; where
-    fresh moments do so at the full rate, it was they that had made the step too long.
+    step hides a bad batch as well; a hundredth is tried only then. Half the rate calms whatever
+    comes of too long a step; where fresh moments do so at the full rate, it was they that had made
+    the step too long.
 
     Args:
         experiments: One without a change, and any of the others.
@@ -189,8 +191,9 @@ def decide(experiments: Sequence[Experiment]) -> Decision:
     if causes:
         listed = " and ".join(cause.value for cause in causes)
         return Decision(SpikeCause.SEVERAL, f"Each of these makes it go: {listed}. {told}.")
-    if any(gone[Change.TENTH_RATE]):
-        return Decision(SpikeCause.RATE, f"By more than twice. {_sentence(told)}")
+    for change, times in ((Change.TENTH_RATE, "twice"), (Change.HUNDREDTH_RATE, "ten times")):
+        if any(gone[change]):
+            return Decision(SpikeCause.RATE, f"By more than {times}. {_sentence(told)}")
     return Decision(SpikeCause.NONE, f"No change makes it go. {_sentence(told)}")
 
 

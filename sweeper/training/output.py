@@ -1,12 +1,10 @@
-"""A command's output as it comes: kept whole, and read as a log."""
+"""A command's output as it comes, read as a log."""
 
 from __future__ import annotations
 
 import codecs
 import re
 from collections import deque
-from pathlib import Path
-from typing import Self
 
 from sweeper.curves import Point
 from sweeper.logs import LiveReader, LogOptions
@@ -21,32 +19,18 @@ class Output:
     """Takes the bytes that a command writes.
 
     Args:
-        path: Keeps all of them; what stands there already is added to.
         engine: Says in which lines the losses stand.
     """
 
-    def __init__(self, path: Path, engine: CommandEngine) -> None:
-        self._file = path.open("ab")
+    def __init__(self, engine: CommandEngine) -> None:
         form = "jsonl" if engine.metrics == "jsonl" else None
         self._reader = LiveReader(LogOptions(format=form, pattern=engine.pattern))
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._rest = ""
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def keep(self, chunk: bytes) -> None:
-        """Keep bytes whose losses nobody asks for any more."""
-        self._file.write(chunk)
-        self._file.flush()
-
     def take(self, chunk: bytes) -> list[Point]:
-        """Keep some bytes, and give the points of the lines that are whole now."""
-        self.keep(chunk)
+        """The points of the lines that are whole with these bytes."""
         return self._read(self._decoder.decode(chunk))
 
     def close(self) -> list[Point]:

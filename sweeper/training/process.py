@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from sweeper.training import keeper
 _CHUNK_BYTES = 65_536
 _POLL_S = 0.02
 _KEEPER_S = 5.0  # for the keeper to kill all that it keeps
-_LAST_WORDS_S = 0.2  # for output that was written but not yet read when the command ended
 
 
 class CommandProcess:
@@ -29,28 +27,31 @@ class CommandProcess:
     command and their children are one process group in a session of their own, so that neither
     a terminal's Ctrl-C nor a signal to us reaches them by itself.
 
+    It writes into a file and we read behind it, so that nothing is lost of what it said when we
+    are killed: through a pipe that would be all that we had not read.
+
     Args:
         command: The program and its arguments.
         folder: Where it runs.
         environment: All of its variables.
+        log: Gets all that it writes, after what stands there already.
     """
 
     def __init__(
-        self, command: Sequence[str], folder: Path, environment: Mapping[str, str]
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], log: Path
     ) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(keeper.__file__)), *command],
-            cwd=folder,
-            env=dict(environment),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            bufsize=0,
-            start_new_session=True,
-        )
-        assert self._process.stdout is not None and self._process.stdin is not None
-        self._output = self._process.stdout
-        self._is_open = True
+        with log.open("ab") as written:
+            self._output = log.open("rb", buffering=0)
+            self._output.seek(0, os.SEEK_END)
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(Path(keeper.__file__)), *command],
+                cwd=folder,
+                env=dict(environment),
+                stdin=subprocess.PIPE,
+                stdout=written,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -77,44 +78,24 @@ class CommandProcess:
             Nothing yet as no bytes; None once the command has ended and all is read. What
             children of its own still write after its end is not waited for.
         """
-        if not self._is_open:
-            return self._wait(timeout_s)
-        ended = self._process.poll() is not None
-        if not self._is_readable(_LAST_WORDS_S if ended else timeout_s):
-            return None if ended else b""
-        chunk = os.read(self._output.fileno(), _CHUNK_BYTES)
-        self._is_open = bool(chunk)
-        return chunk
+        deadline = time.monotonic() + timeout_s
+        while True:
+            has_ended = self._process.poll() is not None
+            if chunk := self._output.read(_CHUNK_BYTES):
+                return chunk
+            if has_ended:
+                return None
+            left_s = deadline - time.monotonic()
+            if left_s <= 0:
+                return b""
+            time.sleep(min(left_s, _POLL_S))
 
-    def _is_readable(self, timeout_s: float) -> bool:
-        poll = select.poll()  # unlike select, without a limit on descriptors
-        poll.register(self._output, select.POLLIN | select.POLLHUP)
-        return bool(poll.poll(timeout_s * 1000))
-
-    def _wait(self, timeout_s: float) -> bytes | None:
-        """A command that has closed its output, and may go on in silence."""
-        try:
-            self._process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            return b""
-        return None
-
-    def end(self, grace_s: float) -> bytes:
-        """Ask the command and its children to leave, and after a while make them.
-
-        Returns:
-            What it still wrote.
-        """
+    def end(self, grace_s: float) -> None:
+        """Ask the command and its children to leave, and after a while make them."""
         self._signal(signal.SIGTERM)
-        deadline = time.monotonic() + grace_s
-        written = []
-        while (left := deadline - time.monotonic()) > 0:
-            chunk = self.read(min(left, _POLL_S))
-            if chunk is None:
-                break
-            written.append(chunk)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(grace_s)
         self._end_all()
-        return b"".join(written)
 
     def _end_all(self) -> None:
         """By the keeper, which finds what left its group; by ourselves where it does not answer."""

@@ -31,6 +31,7 @@ from sweeper.training.examination import (
     Change,
     Examination,
     Experiment,
+    SpikeCause,
     decide,
 )
 from sweeper.training.loop import Run, train
@@ -150,6 +151,10 @@ class _Replay:
             if change is Change.NOTHING:
                 unchanged = outcome.curve
             experiments.append(self._experiment(change, outcome))
+        if decide(experiments).cause is SpikeCause.NONE:
+            change, recipe = self._at_share_of_rate(Change.HUNDREDTH_RATE, 100)
+            outcome = self._train(recipe, self._stream, branch)
+            experiments.append(self._experiment(change, outcome))
         report(_AGAIN, len(tasks), len(tasks))
         self._engine.start(self._recipe, self._seed)
         try:
@@ -192,14 +197,18 @@ class _Replay:
 
     def _variants(self, branch: _State) -> Iterator[tuple[Change, Hyperparameters, Tokens, _State]]:
         """What each experiment trains with."""
-        rate, recipe, stream = self._recipe.learning_rate, self._recipe, self._stream
+        recipe, stream = self._recipe, self._stream
         yield Change.NOTHING, recipe, stream, branch
         for other in self._suspects.stand_ins:
             yield Change.BATCH, recipe, other, branch
-        yield Change.HALF_RATE, with_changes(recipe, {"learning_rate": rate / 2}), stream, branch
-        yield Change.TENTH_RATE, with_changes(recipe, {"learning_rate": rate / 10}), stream, branch
+        yield *self._at_share_of_rate(Change.HALF_RATE, 2), stream, branch
+        yield *self._at_share_of_rate(Change.TENTH_RATE, 10), stream, branch
         if branch.progress.step:  # before the first step there are none to be forgotten
             yield Change.MOMENTS, recipe, stream, self._forgetful(branch)
+
+    def _at_share_of_rate(self, change: Change, divisor: int) -> tuple[Change, Hyperparameters]:
+        rate = self._recipe.learning_rate / divisor
+        return change, with_changes(self._recipe, {"learning_rate": rate})
 
     def _forgetful(self, state: _State) -> _State:
         """The state with the optimizer's part as it is before any step."""

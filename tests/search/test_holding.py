@@ -10,6 +10,7 @@ from optuna.exceptions import StorageInternalError
 
 from sweeper.search import attributes as attrs
 from sweeper.search import holding as holding_module
+from sweeper.search import leases
 from sweeper.search.holding import Holding
 from sweeper.search.leases import Lease
 from sweeper.search.store import StudyStore
@@ -53,6 +54,34 @@ def test_a_trial_that_comes_back_is_not_lost_any_more(store: StudyStore) -> None
         overwrite_lease(store, one.number, expires_at=0.0)
         holding.add(claimed(store))
         assert not holding.has_lost(one)
+
+
+def test_who_may_have_slept_looks_before_anything_else(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost, kept = claimed(store), claimed(store)
+    with Holding(store) as holding:
+        holding.add(lost)
+        holding.add(kept)
+        overwrite_lease(store, lost.number, owner="another")
+        assert not holding.has_lost(lost)  # as it was renewed a moment ago
+        monkeypatch.setattr(leases, "LEASE_SECONDS", 0.0)  # and now half a term is over
+        assert (holding.has_lost(lost), holding.has_lost(kept)) == (True, False)
+
+
+def test_a_server_that_is_away_takes_no_trial(
+    store: StudyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(_: object) -> bool:
+        raise StorageInternalError
+
+    claim = claimed(store)
+    with Holding(store) as holding:
+        holding.add(claim)
+        monkeypatch.setattr(leases, "LEASE_SECONDS", 0.0)
+        with monkeypatch.context() as patched:
+            patched.setattr(store, "still_holds", away)
+            assert not holding.has_lost(claim)
 
 
 def test_what_is_in_hand_at_the_end_is_left_to_others_but_no_more(store: StudyStore) -> None:

@@ -116,7 +116,7 @@ def some_checkpoint(spec: StudySpec) -> Callable[[], object]:
 
 
 def test_a_study_runs_to_its_end_and_again_is_nothing_to_do(new_study: NewStudy) -> None:
-    spec = new_study(**TWINS)
+    spec = new_study(model="builtin:untrained", **TWINS)
 
     outcome, seen = run_to_the_end(spec)
 

@@ -13,10 +13,11 @@ from sweeper.training.examination import (
     decide,
 )
 
-BATCH, HALF, TENTH, MOMENTS = (
+BATCH, HALF, TENTH, HUNDREDTH, MOMENTS = (
     Change.BATCH,
     Change.HALF_RATE,
     Change.TENTH_RATE,
+    Change.HUNDREDTH_RATE,
     Change.MOMENTS,
 )
 
@@ -60,6 +61,14 @@ def test_what_alone_makes_the_spike_go_is_its_cause(
     decision = decide(experiments(*gone, lucky=lucky))
     assert decision.cause is cause
     assert part in decision.evidence
+
+
+def test_a_rate_that_is_too_high_by_far_is_told_from_what_no_change_helps() -> None:
+    tried = [*experiments(), experiment(HUNDREDTH, 0.0)]
+    assert decide(tried).cause is SpikeCause.RATE
+    assert decide(tried).evidence.startswith("By more than ten times.")
+    assert "a hundredth of the rate: gone" in decide(tried).evidence
+    assert decide([*experiments(), experiment(HUNDREDTH, 2.0)]).cause is SpikeCause.NONE
 
 
 def test_a_spike_that_does_not_repeat_is_put_down_to_nothing() -> None:

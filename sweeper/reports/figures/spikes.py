@@ -18,6 +18,7 @@ _LOOK = {
     Change.BATCH: (canvas.GREY, 1.0),
     Change.HALF_RATE: (canvas.BLUE, 2.0),
     Change.TENTH_RATE: (canvas.SKY, 1.6),
+    Change.HUNDREDTH_RATE: (canvas.GREEN, 1.6),
     Change.MOMENTS: (canvas.PURPLE, 1.6),
 }
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
+import os
+import random
 import threading
+import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import sqlalchemy
 from optuna.exceptions import StorageInternalError
@@ -17,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 # A holder that is silent for so long is suspended or cut off, and stands in everybody's way.
 LOCK_SECONDS = 120.0
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.02
 
 
 class Exclusion(ABC):
@@ -34,7 +40,7 @@ class Exclusion(ABC):
 
         Raises:
             StorageInternalError: Who keeps the lock cannot be reached.
-            OSError: The lock's file cannot be written.
+            OSError: The lock's file cannot be written, or another process keeps it for too long.
         """
 
     def confirm(self) -> None:  # noqa: B027  (a lock of the kernel is not lost)
@@ -48,6 +54,10 @@ class Exclusion(ABC):
 class FileExclusion(Exclusion):
     """A lock of the kernel; one for all studies of the file.
 
+    A holder that is stopped cannot be told from one that takes its time, and what it was about to
+    write would still be written when it goes on. So nobody takes the lock from it; who waits gives
+    up after LOCK_SECONDS and says whom to wake.
+
     Args:
         path: Of the lock; its folder must exist.
     """
@@ -59,8 +69,37 @@ class FileExclusion(Exclusion):
     def held(self, study: str) -> Iterator[None]:
         """See Exclusion."""
         with self._path.open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._wait_for(lock)
             yield
+
+    def _wait_for(self, lock: IO[str]) -> None:
+        deadline, pause = time.monotonic() + LOCK_SECONDS, _FIRST_PAUSE_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    said = f"{_holder_of(self._path)} has held it for {LOCK_SECONDS:.0f} s"
+                    raise TimeoutError(errno.ETIMEDOUT, said, str(self._path)) from None
+            else:
+                return
+            time.sleep(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+
+def _holder_of(path: Path) -> str:
+    """Who has a file locked, by what Linux says, and how to wake it where it sleeps."""
+    with suppress(OSError, ValueError, IndexError):
+        inode = str(path.stat().st_ino)
+        for line in Path("/proc/locks").read_text("ascii").splitlines():
+            fields = line.split()
+            if fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == inode:
+                pid = int(fields[4])
+                state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+                is_stopped = state in (b"T", b"t") and pid != os.getpid()
+                wake = f", which is stopped (kill -CONT {pid} lets it go on)" if is_stopped else ""
+                return f"process {pid}{wake}"
+    return "another process"
 
 
 class PostgresExclusion(Exclusion):
