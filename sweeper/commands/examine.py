@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.commands.terms import Overrides, StudyFile
 from sweeper.errors import SweeperError
 
 if TYPE_CHECKING:  # it is known once a study was read
@@ -14,13 +14,8 @@ if TYPE_CHECKING:  # it is known once a study was read
 
 
 def examine(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change a key of the study file; repeatable."
-        ),
-    ] = None,
+    study: StudyFile,
+    overrides: Overrides = None,
     trial: Annotated[
         int | None,
         typer.Option(help="Number of the trial; the first ended by a spike if not given.", min=0),

@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
+from sweeper.commands.terms import StudyFile
 from sweeper.errors import UsageError
 
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")]
 _SAMPLERS = ("random", "tpe", "gp", "cmaes", "qmc")
 
 

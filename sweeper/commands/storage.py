@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from sweeper.commands.terms import Overrides, StudyFile
 
 LOOPBACK = "127.0.0.1"
 PORT = 13000  # Optuna's own choice
@@ -26,13 +27,8 @@ def options() -> None:
 
 @storage.command()
 def serve(
-    study: Annotated[Path, typer.Argument(metavar="STUDY", help="The study file (YAML).")],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Change a key of the study file; repeatable."
-        ),
-    ] = None,
+    study: StudyFile,
+    overrides: Overrides = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; only this machine if not given.")
     ] = LOOPBACK,
