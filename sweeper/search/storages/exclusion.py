@@ -6,9 +6,7 @@ import errno
 import fcntl
 import hashlib
 import os
-import random
 import threading
-import time
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -22,7 +20,6 @@ from sqlalchemy.exc import SQLAlchemyError
 
 # A holder that is silent for so long is suspended or cut off, and stands in everybody's way.
 LOCK_SECONDS = 120.0
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.0005, 0.02
 
 
 class Exclusion(ABC):
@@ -73,18 +70,25 @@ class FileExclusion(Exclusion):
             yield
 
     def _wait_for(self, lock: IO[str]) -> None:
-        deadline, pause = time.monotonic() + LOCK_SECONDS, _FIRST_PAUSE_S
-        while True:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    said = f"{_holder_of(self._path)} has held it for {LOCK_SECONDS:.0f} s"
-                    raise TimeoutError(errno.ETIMEDOUT, said, str(self._path)) from None
-            else:
-                return
-            time.sleep(pause * random.uniform(0.5, 1.0))
-            pause = min(pause * 2, _LONGEST_PAUSE_S)
+        """By the kernel, which lets the waiting in by turns: who only asks again and again starves.
+
+        A call that waits cannot be told for how long, so it has a thread of its own. That of one
+        who has given up has the lock for the moment in which it learns that its file is closed.
+        """
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            has_it = threading.Event()
+
+            def wait() -> None:
+                with suppress(OSError, ValueError):
+                    fcntl.flock(lock.fileno(), fcntl.LOCK_EX)
+                    has_it.set()
+
+            threading.Thread(target=wait, name="lock", daemon=True).start()
+            if not has_it.wait(LOCK_SECONDS):
+                said = f"{_holder_of(self._path)} has held it for {LOCK_SECONDS:.0f} s"
+                raise TimeoutError(errno.ETIMEDOUT, said, str(self._path)) from None
 
 
 def _holder_of(path: Path) -> str:
