@@ -17,8 +17,9 @@ from sweeper.curves import Stop, StopReason
 from sweeper.errors import StorageError
 from sweeper.search import attributes as attrs
 from sweeper.search.admission import Admission
+from sweeper.search.artifacts.record import known_lost, known_point, told_words
 from sweeper.search.audit import Audit
-from sweeper.search.claim import Claim
+from sweeper.search.claim import Claim, is_held_by
 from sweeper.search.earlier import earlier_trials
 from sweeper.search.leases import Lease
 from sweeper.search.opening import open_study
@@ -30,9 +31,7 @@ from sweeper.search.storage import (
     has_begun,
     last_words,
     make_folder,
-    newest_point,
     storage_address,
-    trial_folder,
 )
 from sweeper.search.storages.access import Access
 from sweeper.search.storages.exclusion import FileExclusion
@@ -41,9 +40,6 @@ from sweeper.search.storages.spool import Note
 from sweeper.search.telling import tell_result
 from sweeper.search.turns import has_to_wait, left_behind
 from sweeper.study import Hyperparameters, StudySpec
-from sweeper.training.lost import Lost, read_lost
-
-_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class StudyStore:
@@ -67,13 +63,14 @@ class StudyStore:
         self._earlier_trials: list[FrozenTrial] | None = None
         if create:
             self._earlier()  # before anything is made, if it is to be refused
-            make_folder(spec.output_folder)
         elif not has_begun(spec):
             raise StorageError(
                 f"{spec.name} has not been run yet: there is no study in its folder "
                 f"{spec.output_folder.parent.name}/{spec.output_folder.name}. "
                 f"Next: sweeper run {spec.path.name}"
             )
+        if create or spec.artifacts is not None:
+            make_folder(spec.output_folder)
         opened = open_storage(storage_address(spec)) if storage is None else _lent(spec, storage)
         self.storage = opened.storage
         self._access = Access(opened, spec.folder_name, spec.output_folder, self._send)
@@ -132,19 +129,19 @@ class StudyStore:
             was_left_alive = trial.user_attrs.get(attrs.LEASE) is None
             crashes = trial.user_attrs.get(attrs.CRASHES, 0) + (not was_left_alive)
             if crashes > self.spec.workers.retries:
-                self._give_up(trial.number, crashes)
+                self._give_up(trial, crashes)
                 continue
             self._set(self._id(trial.number), {attrs.CRASHES: crashes})
             if claim := self._take_or_put_back(trial.number, owner):
                 return claim
         return None
 
-    def _give_up(self, number: int, crashes: int) -> None:
+    def _give_up(self, trial: FrozenTrial, crashes: int) -> None:
         times = "once" if crashes == 1 else f"{crashes} times"
         text = f"its worker died {times} while training it"
-        last = last_words(self.spec, number)
+        last = last_words(self.spec, trial.number) or told_words(trial)
         stop = Stop(StopReason.ERROR, f"{text}: {last}" if last else text)
-        self._tell(number, failure(stop, newest_point(self.spec, number)))
+        self._tell(trial.number, failure(stop, known_point(self.spec, trial)))
 
     def _take_again(self, owner: str) -> Claim | None:
         """The trial that this worker had half taken when the storage's server went away."""
@@ -200,15 +197,12 @@ class StudyStore:
         if budget.tokens is None:
             return True
         spent = sum(
-            budget.tokens_per_trial + self._lost(trial.number).tokens
+            budget.tokens_per_trial + known_lost(self.spec, trial).tokens
             if trial.state is TrialState.RUNNING
             else tokens_paid(trial.user_attrs)
             for trial in trials
         )
         return bool(spent + budget.tokens_per_trial <= budget.tokens)
-
-    def _lost(self, number: int) -> Lost:
-        return read_lost(trial_folder(self.spec, number))
 
     def _take(self, number: int, owner: str) -> Claim:
         self._half_taken = number
@@ -277,9 +271,7 @@ class StudyStore:
         return self._access.alone(lambda: self._renew(claim), persists=False)
 
     def _is_held_by(self, trial_id: int, owner: str) -> bool:
-        trial = self.storage.get_trial(trial_id)
-        lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
-        return trial.state not in _ENDED and lease is not None and lease.owner == owner
+        return is_held_by(self.storage.get_trial(trial_id), owner)
 
     def _renew(self, claim: Claim) -> bool:
         if not self._is_held_by(claim.trial_id, claim.lease.owner):
@@ -309,16 +301,23 @@ class StudyStore:
         """
         return self._access.say(Note(claim.number, claim.lease.owner, ((tokens, val_loss),)))
 
-    def annotate(self, claim: Claim, values: Mapping[str, Any]) -> None:
-        """Set user attributes of a trial."""
-        self._access.persist(lambda: self._set(claim.trial_id, values))
+    def annotate(self, claim: Claim, values: Mapping[str, Any]) -> bool:
+        """Set user attributes of a trial; False, and nothing set, where it is another's by now."""
+
+        def annotate() -> bool:
+            is_mine = self._is_held_by(claim.trial_id, claim.lease.owner)
+            self._set(claim.trial_id, values if is_mine else {})
+            return is_mine
+
+        return self._access.alone(annotate)
 
     def note_audit(self, claim: Claim, audit: Audit) -> None:
         """Write down the stop that a trial goes on from; after a resume, the first one stays."""
 
         def note() -> None:
-            if attrs.AUDIT not in self.storage.get_trial(claim.trial_id).user_attrs:
-                since = replace(audit, lost=self._lost(claim.number))
+            trial = self.storage.get_trial(claim.trial_id)
+            if attrs.AUDIT not in trial.user_attrs:
+                since = replace(audit, lost=known_lost(self.spec, trial))
                 self._set(claim.trial_id, {attrs.AUDIT: since.as_dict()})
 
         self._access.persist(note)
@@ -338,6 +337,8 @@ class StudyStore:
         for tokens, val_loss in note.losses:
             self.storage.set_trial_intermediate_value(trial_id, tokens, val_loss)
         if note.result is not None:
+            if self.spec.artifacts is not None:
+                self._set(trial_id, {attrs.ENDED_BY: note.owner})
             self._tell(note.number, note.result)
         return True
 

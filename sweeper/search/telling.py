@@ -11,11 +11,10 @@ from optuna.trial import Trial, TrialState
 
 from sweeper.curves import StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.artifacts.record import known_lost
 from sweeper.search.memory import place_of
 from sweeper.search.outcomes import Result, violation
-from sweeper.search.storage import trial_folder
 from sweeper.study import StudySpec
-from sweeper.training.lost import read_lost
 
 _STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
 
@@ -32,7 +31,9 @@ def tell_result(
         number: The trial's.
         result: What it came to.
     """
-    lost = read_lost(trial_folder(spec, number))
+    study_id = storage.get_study_id_from_name(spec.folder_name)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+    lost = known_lost(spec, storage.get_trial(trial_id))
     values: dict[str, Any] = {
         attrs.STOP_REASON: result.stop.reason.value,
         attrs.EVIDENCE: result.stop.evidence,
@@ -45,8 +46,6 @@ def tell_result(
     }
     if result.overflow is not None:
         values[attrs.OVERFLOW] = {"micro_batch": result.overflow, "place": place_of(spec)}
-    study_id = storage.get_study_id_from_name(spec.folder_name)
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
     for key, value in values.items():
         storage.set_trial_user_attr(trial_id, key, value)
     if attrs.VIOLATION not in storage.get_trial(trial_id).constraints:
