@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from urllib.request import Request, urlopen
 
 import boto3
 import pytest
@@ -25,8 +26,11 @@ class Bucket:
         self._server.start()
         self._is_open = True
         host, port = self._server.get_host_and_port()
+        address = f"http://{host}:{port}"
+        # All servers of a process have the same things.
+        urlopen(Request(f"{address}/moto-api/reset", method="POST")).close()
         variables = {
-            "AWS_ENDPOINT_URL_S3": f"http://{host}:{port}",
+            "AWS_ENDPOINT_URL_S3": address,
             "AWS_ACCESS_KEY_ID": "the-key",
             "AWS_SECRET_ACCESS_KEY": "the-secret",
             "AWS_DEFAULT_REGION": "us-east-1",

@@ -98,5 +98,5 @@ def test_a_profile_that_is_not_there_is_said_at_once(
     with Bucket(monkeypatch):
         monkeypatch.setenv("AWS_PROFILE", "nobody")
         monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-        with pytest.raises(StorageError, match="artifacts: .*nobody"):
+        with pytest.raises(StorageError, match=r"artifacts: .*nobody"):
             place_at(tmp_path, "s3://bucket")

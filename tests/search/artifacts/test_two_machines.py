@@ -21,6 +21,7 @@ from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from sweeper.training.lost import read_lost
 from tests.program import call
+from tests.search.artifacts.buckets import Bucket
 from tests.search.artifacts.machines import archives, eager_worker, join, kill, machines
 from tests.search.conftest import NewStudy
 from tests.search.test_runner import DEADLINE_S, UNPRUNED, curves, run_to_the_end, wait_for
@@ -41,12 +42,14 @@ def record_of(spec: StudySpec, number: int) -> Record:
 def sent(spec: StudySpec, step: int) -> Callable[[], object]:
     """Whether the storage knows an archive of the first trial at or after a step."""
 
+    stores: list[StudyStore] = []
+
     def archive_is_recorded() -> bool:
-        path = Path(spec.storage.removeprefix("sqlite:///"))
-        if not path.exists() or not (spec.output_folder / "timesheets").is_dir():
-            return False
-        first = next(iter(trials(spec)), None)
-        record = None if first is None else Record.of(first)
+        if not stores:
+            if not list(spec.output_folder.glob("timesheets/*.seconds")):
+                return False
+            stores.append(StudyStore(spec, create=False))
+        record = Record.of(stores[0].trials()[0])
         return record is not None and record.newest is not None and record.newest.step >= step
 
     return archive_is_recorded
@@ -208,3 +211,26 @@ def test_without_a_place_nothing_is_sent_or_written(new_study: NewStudy, tmp_pat
     assert not [name for name in store.study.user_attrs if attrs.WORKER_SECONDS in name]
     left = {name for _, folders, files in os.walk(spec.output_folder) for name in folders + files}
     assert not left & {"origin.json", "owed"}
+
+
+def test_a_bucket_serves_as_well_and_nobody_is_told_its_keys(
+    new_study: NewStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Bucket(monkeypatch) as bucket:
+        first, second = machines(
+            new_study, tmp_path, "first", "second", place="s3://bucket/sweeps", **ALONE
+        )
+        with eager_worker(first) as process:
+            wait_for(sent(first, 4), but=process.poll)
+            out, err = kill(process)
+        join(second)
+        bucket.close()
+        known = record_of(second, 0)
+        assert known.is_final
+        assert trials(second)[0].user_attrs[attrs.CRASHES] == 1
+        ended = call("report", "study.yaml", cwd=first.folder)
+
+    assert ended.returncode == 0
+    written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    said = out + err + ended.stdout + ended.stderr
+    assert not [text for text in (*written, said.encode()) if b"the-secret" in text]
