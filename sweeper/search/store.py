@@ -13,23 +13,22 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweeper.curves import Stop, StopReason
+from sweeper.curves import Stop
 from sweeper.errors import StorageError
 from sweeper.search import attributes as attrs
 from sweeper.search.admission import Admission
-from sweeper.search.artifacts.record import known_lost, known_point, told_words
+from sweeper.search.artifacts.record import known_lost
 from sweeper.search.audit import Audit
 from sweeper.search.claim import Claim, is_held_by
 from sweeper.search.earlier import earlier_trials
 from sweeper.search.leases import Lease
 from sweeper.search.opening import open_study
-from sweeper.search.outcomes import Result, failure, tokens_paid
+from sweeper.search.outcomes import Result, tokens_paid
 from sweeper.search.prescribed import most_trials
 from sweeper.search.proposals import Rules
 from sweeper.search.space import as_plain, draw, record
 from sweeper.search.storage import (
     has_begun,
-    last_words,
     make_folder,
     storage_address,
 )
@@ -37,7 +36,7 @@ from sweeper.search.storages.access import Access
 from sweeper.search.storages.exclusion import FileExclusion
 from sweeper.search.storages.opening import OpenStorage, open_storage
 from sweeper.search.storages.spool import Note
-from sweeper.search.telling import tell_result
+from sweeper.search.telling import given_up, tell_result
 from sweeper.search.turns import has_to_wait, left_behind
 from sweeper.study import Hyperparameters, StudySpec
 
@@ -129,19 +128,12 @@ class StudyStore:
             was_left_alive = trial.user_attrs.get(attrs.LEASE) is None
             crashes = trial.user_attrs.get(attrs.CRASHES, 0) + (not was_left_alive)
             if crashes > self.spec.workers.retries:
-                self._give_up(trial, crashes)
+                self._tell(trial.number, given_up(self.spec, trial, crashes))
                 continue
             self._set(self._id(trial.number), {attrs.CRASHES: crashes})
             if claim := self._take_or_put_back(trial.number, owner):
                 return claim
         return None
-
-    def _give_up(self, trial: FrozenTrial, crashes: int) -> None:
-        times = "once" if crashes == 1 else f"{crashes} times"
-        text = f"its worker died {times} while training it"
-        last = last_words(self.spec, trial.number) or told_words(trial)
-        stop = Stop(StopReason.ERROR, f"{text}: {last}" if last else text)
-        self._tell(trial.number, failure(stop, known_point(self.spec, trial)))
 
     def _take_again(self, owner: str) -> Claim | None:
         """The trial that this worker had half taken when the storage's server went away."""
@@ -301,13 +293,17 @@ class StudyStore:
         """
         return self._access.say(Note(claim.number, claim.lease.owner, ((tokens, val_loss),)))
 
-    def annotate(self, claim: Claim, values: Mapping[str, Any]) -> bool:
-        """Set user attributes of a trial; False, and nothing set, where it is another's by now."""
+    def annotate(self, claim: Claim, values: Mapping[str, Any]) -> None:
+        """Set user attributes of a trial."""
+        self._access.persist(lambda: self._set(claim.trial_id, values))
+
+    def annotate_held(self, claim: Claim, values: Mapping[str, Any]) -> bool:
+        """Likewise under the study's lock; False, and nothing set, without a lease."""
 
         def annotate() -> bool:
-            is_mine = self._is_held_by(claim.trial_id, claim.lease.owner)
-            self._set(claim.trial_id, values if is_mine else {})
-            return is_mine
+            is_held = self._is_held_by(claim.trial_id, claim.lease.owner)
+            self._set(claim.trial_id, values if is_held else {})
+            return is_held
 
         return self._access.alone(annotate)
 

@@ -1,4 +1,4 @@
-"""Writing down in Optuna how a trial ended."""
+"""How a trial ended, written down in Optuna."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweeper.curves import StopReason
+from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
-from sweeper.search.artifacts.record import known_lost
+from sweeper.search.artifacts.record import known_lost, known_point, told_words
 from sweeper.search.memory import place_of
-from sweeper.search.outcomes import Result, violation
+from sweeper.search.outcomes import Result, failure, violation
+from sweeper.search.storage import last_words
 from sweeper.study import StudySpec
 
 _STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
+
+
+def given_up(spec: StudySpec, trial: FrozenTrial, crashes: int) -> Result:
+    """What becomes of a trial whose workers have died so often that it is not begun again."""
+    times = "once" if crashes == 1 else f"{crashes} times"
+    text = f"its worker died {times} while training it"
+    last = last_words(spec, trial.number) or told_words(trial)
+    stop = Stop(StopReason.ERROR, f"{text}: {last}" if last else text)
+    return failure(stop, known_point(spec, trial))
 
 
 def tell_result(

@@ -98,7 +98,7 @@ class Shipping:
         newest = record.newest
         keep_origin(self._folder(claim), Origin(record.owner, newest.name if newest else ""))
         with self._lock:
-            if self._store.annotate(claim, {attrs.ARTIFACT: record.as_dict()}):
+            if self._store.annotate_held(claim, {attrs.ARTIFACT: record.as_dict()}):
                 self._claims[claim.number] = claim
                 self._records[claim.number] = record
 
@@ -212,7 +212,7 @@ class Shipping:
         if is_mine:  # for good: nobody else writes this
             key = f"{attrs.LATE_ARTIFACT}{claim.number}"
             self._store.study.set_user_attr(key, record.as_dict())
-        elif is_mine := self._store.annotate(claim, {attrs.ARTIFACT: record.as_dict()}):
+        elif is_mine := self._store.annotate_held(claim, {attrs.ARTIFACT: record.as_dict()}):
             self._records[claim.number] = record
         else:
             self._claims.pop(claim.number, None)
