@@ -16,6 +16,7 @@ from sweeper.curves.curve import last_point
 from sweeper.search import attributes as attrs
 from sweeper.search.artifacts.archive import DamagedArchive, newest_checkpoint, unpack
 from sweeper.search.artifacts.debts import is_owed
+from sweeper.search.artifacts.marks import fetch_floors
 from sweeper.search.artifacts.origin import Origin, keep_origin, read_origin
 from sweeper.search.artifacts.place import NotThere, Place, PlaceAway, open_place
 from sweeper.search.artifacts.record import Archive, Record, newest_record
@@ -143,7 +144,7 @@ def _count_what_is_missing(folder: Path, record: Record) -> None:
 
 
 def fetch_ended(store: StudyStore) -> None:
-    """Have here what trials that ended elsewhere have left; what cannot be had is said.
+    """Have here what a report needs and other machines have; what cannot be had is said.
 
     Raises:
         StorageError: The place's client is not installed.
@@ -152,6 +153,7 @@ def fetch_ended(store: StudyStore) -> None:
     place = open_place(store.spec)
     if place is None:
         return
+    fetch_floors(store)
     late, told = list[int](), store.study.user_attrs
     for trial in store.trials():
         record = newest_record(trial, told) if trial.state.is_finished() else None

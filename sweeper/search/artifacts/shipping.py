@@ -22,6 +22,7 @@ from sweeper.search import attributes as attrs
 from sweeper.search.artifacts.archive import newest_checkpoint, pack
 from sweeper.search.artifacts.debts import Debts
 from sweeper.search.artifacts.fetching import bring
+from sweeper.search.artifacts.marks import tell_floors
 from sweeper.search.artifacts.origin import Origin, keep_origin
 from sweeper.search.artifacts.place import Place, PlaceAway, open_place
 from sweeper.search.artifacts.record import Archive, Record, newest_record
@@ -121,6 +122,7 @@ class Shipping:
                 return
             try:
                 self._send(self._place, claim, has_ended=has_ended)
+                tell_floors(self._store)
             except (PlaceAway, StorageInternalError) as error:
                 self._say_away(claim, error)
                 if has_ended:

@@ -12,11 +12,15 @@ import torch
 from sweeper.curves import Point, write_curve
 from sweeper.curves.curve import last_point
 from sweeper.search import attributes as attrs
+from sweeper.search.artifacts import fetching as fetching_module
 from sweeper.search.artifacts import shipping as shipping_module
+from sweeper.search.artifacts.archive import newest_checkpoint
 from sweeper.search.artifacts.fetching import fetch_ended
 from sweeper.search.artifacts.record import Record
 from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.claim import Claim
+from sweeper.search.progress import take_snapshot
+from sweeper.search.results import load_results
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.training.checkpoint import CheckpointFolder, Progress
@@ -178,3 +182,51 @@ def test_a_record_that_leads_elsewhere_is_none(machines: tuple[StudyStore, Study
     assert Record.read(record) is None
     assert Record.read({"owner": "me"}) is None
     assert Record.read(Record("me").as_dict()) == Record("me")
+
+
+def test_a_place_that_stays_away_costs_what_it_has_and_no_more(
+    machines: tuple[StudyStore, StudyStore],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(fetching_module, "PATIENCE_SECONDS", 0.0)
+    first, second = machines
+    claim = claimed(first)
+    with Shipping(first, lambda: False) as shipping:
+        shipping.begin(claim)
+        train(first, claim, 6)
+        shipping.hand_over(claim)
+        first.release(claim)
+    place = first.spec.folder.parent / "store"
+    place.rename(place.with_name("elsewhere"))
+
+    with Shipping(second, lambda: False) as shipping:
+        taken = claimed(second)
+        shipping.bring(taken)
+        assert read_lost(trial_folder(second.spec, 0)).tokens == 60
+        shipping.begin(taken)
+    second.release(taken)
+
+    assert "cannot be fetched (No such file or directory)" in caplog.text
+    assert "goes on from step 0" in caplog.text
+    place.with_name("elsewhere").rename(place)
+    with Shipping(first, lambda: False) as shipping:  # what it has is still the furthest
+        shipping.bring(claimed(first))
+    folder = trial_folder(first.spec, 0)
+    assert newest_checkpoint(folder) == 6
+    assert read_lost(folder).tokens == 0
+
+
+def test_how_far_a_trial_elsewhere_is_can_be_seen_here(
+    machines: tuple[StudyStore, StudyStore],
+) -> None:
+    first, second = machines
+    claim = claimed(first)
+    with Shipping(first, lambda: False) as shipping:
+        shipping.begin(claim)
+        train(first, claim, 6)
+        wait_for(shipped(first, 6))
+        (running,) = take_snapshot(second).running
+        assert running.point == Point(6, 60, seconds=0.6)
+        (trial, *_) = load_results(second).trials
+        assert (trial.state, trial.tokens, trial.seconds) == ("running", 60, 0.6)

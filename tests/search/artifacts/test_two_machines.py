@@ -87,8 +87,10 @@ def test_another_machine_goes_on_from_a_killed_workers_checkpoint_to_the_bit(
 
     ended = call("report", "study.yaml", cwd=third.folder)
     assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout == call("report", "study.yaml", cwd=second.folder).stdout
     assert curves(third) == curves(whole)
     results = load_results(StudyStore(third, create=False))
+    assert results.floors is not None
     assert list((trial_folder(third, 0) / "adapter").glob("*.safetensors"))
     books = {line.what: line for line in keep_books(results).lines}
     assert books["completed"].tokens == results.trials[0].curve.points[-1].tokens
