@@ -35,6 +35,8 @@ from sweeper.training.lost import read_lost
 PATIENCE_SECONDS = 300.0  # of a worker that would leave with results that it could not send
 _PAUSE_SECONDS = 1.0
 _KEPT = 2  # archives of a trial that goes on
+# The trials meet them themselves, and say so.
+_MET_ELSEWHERE = (StorageInternalError, OSError, CheckpointError)
 
 _log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Shipping:
         self._debts = Debts(store)
         self._lock = threading.RLock()  # one archive at a time, and the records
         self._is_away = False
+        self._away_until = 0.0  # on the monotonic clock; before, ended trials are owed at once
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="artifacts", daemon=True)
 
@@ -121,6 +124,8 @@ class Shipping:
             if self._place is None or claim.number not in self._claims:
                 return
             try:
+                if has_ended and time.monotonic() < self._away_until:
+                    raise PlaceAway("it was away a moment ago")  # trials do not wait in a row
                 self._send(self._place, claim, has_ended=has_ended)
                 tell_floors(self._store)
             except (PlaceAway, StorageInternalError) as error:
@@ -132,17 +137,16 @@ class Shipping:
     def _keep(self) -> None:
         assert self._place is not None, "else there is no thread"
         while True:
-            with suppress(StorageInternalError, OSError, CheckpointError):  # met by trials too
-                self._send_newer(self._place)
+            self._send_newer(self._place)
             if self._done.wait(RENEW_SECONDS):
                 return
 
     def _send_newer(self, place: Place) -> None:
         for number in list(self._claims):
-            with self._lock:
+            with self._lock, suppress(*_MET_ELSEWHERE):
                 if (claim := self._claims.get(number)) is not None:
                     self._send_if_newer(place, claim)
-        with self._lock, suppress(PlaceAway):
+        with self._lock, suppress(PlaceAway, *_MET_ELSEWHERE):
             self._debts.pay(lambda claim: self._send(place, claim, has_ended=True))
 
     def _send_if_newer(self, place: Place, claim: Claim) -> None:
@@ -188,7 +192,11 @@ class Shipping:
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
-            place.put(name, file)
+            try:
+                place.put(name, file)
+            except PlaceAway:
+                self._away_until = time.monotonic() + RENEW_SECONDS
+                raise
         return Archive(name, digest, size, step)
 
     def _stored(self, claim: Claim) -> Record:
@@ -226,7 +234,7 @@ class Shipping:
     def _pay_patiently(self, place: Place) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            with suppress(PlaceAway, StorageInternalError, OSError, CheckpointError):
+            with suppress(PlaceAway, *_MET_ELSEWHERE):
                 self._debts.pay(lambda claim: self._send(place, claim, has_ended=True))
             numbers = self._debts.numbers()
             if not numbers:
@@ -253,3 +261,10 @@ class Shipping:
         if self._is_away:
             _log.warning("artifacts: trials are being sent again")
         self._is_away = False
+
+
+def send_owed(store: StudyStore) -> None:
+    """Send, once, what workers in this folder could not."""
+    if store.spec.artifacts is not None and Debts(store).numbers():
+        with Shipping(store, lambda: True):
+            pass  # its leave pays

@@ -195,7 +195,7 @@ def test_while_the_place_is_away_training_goes_on_and_is_sent_by_the_next_worker
     caplog.clear()
 
     (tmp_path / "store").mkdir()
-    join(first)
+    run_to_the_end(first)
 
     assert len(archives(tmp_path)) == len(curves(first))
     load_results(StudyStore(second, create=False))
