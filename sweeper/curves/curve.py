@@ -50,6 +50,7 @@ class Point:
 QUANTITIES = tuple(field.name for field in fields(Point) if field.default is None)
 _TAIL_BYTES = 1024  # some lines of a curve; one has at most about 200
 _NAMES = {field.name for field in fields(Point)}
+_PLACE = {"step", "tokens"}
 
 
 @dataclass(frozen=True)
@@ -124,15 +125,11 @@ def point_from_json(line: str) -> Point:
         record = json.loads(line)
     except RecursionError as error:
         raise ValueError(f"nested too deep for a point: {line[:80]!r}") from error
-    if (
-        not isinstance(record, dict)
-        or not set(record) <= _NAMES
-        or not {"step", "tokens"} <= set(record)
-    ):
+    if not isinstance(record, dict) or not record.keys() <= _NAMES or not record.keys() >= _PLACE:
         raise ValueError(f"not a point of a curve: {line[:80]!r}")
-    for name in QUANTITIES:
-        if isinstance(record.get(name), str):
-            record[name] = float(record[name])
+    for name, value in record.items():
+        if isinstance(value, str) and name not in _PLACE:
+            record[name] = float(value)
     return Point(**record)
 
 

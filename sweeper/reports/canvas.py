@@ -28,6 +28,7 @@ _Shown = TypeVar("_Shown")
 
 WIDTH_IN = 10.0
 DPI = 150
+UNCROWDED = 300  # trials that a figure shows one by one
 FONT = "DejaVu Sans"  # shipped with matplotlib, so figures look alike everywhere
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness.
@@ -117,6 +118,11 @@ def marker_name(reason: StopReason | None) -> str:
 def marker_area(reason: StopReason | None) -> float:
     """A scatter's `s`, in points squared; a star is small for its size."""
     return 170.0 if reason is StopReason.SPIKE else 75.0
+
+
+def crowding(amount: int) -> float:
+    """A factor for the area of markers, so that thousands of trials do not hide each other."""
+    return max(min(1.0, UNCROWDED / max(amount, 1)), 0.06)
 
 
 def legend_marker(reason: StopReason | None, text: str, face: str | None = None) -> Line2D:

@@ -15,7 +15,7 @@ from sweeper.reports.examinations import ExaminedSpike, examined_spikes
 from sweeper.reports.gradients import GradNormMaximum, grad_norm_maxima
 from sweeper.reports.hypotheses import HypothesisRow, hypothesis_rows
 from sweeper.reports.recipe import recipe_yaml
-from sweeper.reports.rows import TrialRow, state_words, trial_rows
+from sweeper.reports.rows import MOST_ROWS, TrialRow, page_rows, state_words
 from sweeper.reports.settings import portable, setting_rows
 from sweeper.reports.stuck import Stuck, why_stuck
 from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
@@ -79,6 +79,7 @@ class ReportContent:
     hypotheses: list[HypothesisRow]
     figures: list[FigureText]
     rows: list[TrialRow]
+    rows_text: str
     costs: list[CostRow]
     has_price: bool
     cost_text: str
@@ -133,7 +134,8 @@ def report_content(results: StudyResults) -> ReportContent:
         ablation_text=ablation_sentences(results),
         hypotheses=hypothesis_rows(results),
         figures=figures,
-        rows=trial_rows(results),
+        rows=page_rows(results),
+        rows_text=_rows_text(results),
         costs=cost_rows(ledger),
         has_price=ledger.price is not None,
         cost_text=cost_sentences(ledger, results.spec),
@@ -162,6 +164,17 @@ def _stops(results: StudyResults) -> list[tuple[str, str, str]]:
     if hidden <= 0:
         return stopped
     return [*stopped[:_MOST_STOPS], ("\u2026", "", f"{hidden:,} more in {CSV_FILE}")]
+
+
+def _rows_text(results: StudyResults) -> str:
+    """Which trials the table has, where it has not all."""
+    amount = len(results.trials)
+    if amount <= MOST_ROWS:
+        return ""
+    return (
+        f"Of {amount:,} trials the table has the first and the last, the baseline and the "
+        f"hypotheses; all are in {CSV_FILE}."
+    )
 
 
 def _gradient_table(results: StudyResults) -> GradientTable:

@@ -121,12 +121,14 @@ def _page(terms: Terms, standings: Sequence[Standing], command: str) -> str:
 def figure_regret(standings: Sequence[Standing]) -> Figure:
     """Build the figure: mean regret over tokens, a panel for each sampler."""
     samplers = list(dict.fromkeys(standing.sampler for standing in standings))
-    figure = canvas.new_figure(0.6 + 3.6 * len(samplers))
+    figure = canvas.new_figure(1.6 + 4.0 * len(samplers))
     all_axes = figure.subplots(len(samplers), squeeze=False)[:, 0]
     for axes, sampler in zip(all_axes, samplers, strict=True):
         _draw_panel(axes, [s for s in standings if s.sampler == sampler])
         axes.set_title(sampler)
     all_axes[-1].set_xlabel("tokens spent by the study")
+    handles = {line.get_label(): line for axes in all_axes for line in axes.get_lines()}
+    canvas.legend_below(figure, list(handles.values()), columns=3)
     return figure
 
 
@@ -156,4 +158,3 @@ def _draw_panel(axes: Axes, standings: Sequence[Standing]) -> None:
     canvas.show_plain(axes.yaxis)
     canvas.show_tokens(axes.xaxis)
     axes.set_ylabel("regret (nats)")
-    axes.legend(ncols=2)

@@ -9,6 +9,9 @@ from sweeper.curves.finding import StopReason
 from sweeper.reports import words
 from sweeper.search.results import StudyResults, TrialResult
 
+MOST_ROWS = 500  # of a page's table; a study of more shows so many of the first and the last
+_MOST_FIRST, _MOST_LAST = 200, 100
+
 
 @dataclass(frozen=True)
 class TrialRow:
@@ -41,7 +44,44 @@ def trial_rows(results: StudyResults) -> list[TrialRow]:
     Completed trials come first by loss, then the others by their last loss, then those
     without one.
     """
-    return [_row(results, trial) for trial in sorted(results.trials, key=_place)]
+    return [_row(results, trial) for trial in _in_order(results)]
+
+
+def first_rows(results: StudyResults, most: int) -> list[TrialRow]:
+    """So many of all rows; the baseline is always among them."""
+    trials = _in_order(results)
+    head = trials[:most]
+    if len(trials) > most and not any(trial.is_baseline for trial in head):
+        head = head[:-1] + [trial for trial in trials if trial.is_baseline][:1] or head
+    return [_row(results, trial) for trial in head]
+
+
+def page_rows(results: StudyResults) -> list[TrialRow]:
+    """The rows that a page can show: all, or of thousands both ends and what the file names.
+
+    A row without a number stands for those that are left out.
+    """
+    trials = _in_order(results)
+    if len(trials) <= MOST_ROWS:
+        return [_row(results, trial) for trial in trials]
+    head, tail = trials[:_MOST_FIRST], trials[-_MOST_LAST:]
+    between = trials[_MOST_FIRST:-_MOST_LAST]
+    named = [trial for trial in between if trial.is_baseline or trial.hypothesis]
+    named = named[: MOST_ROWS - len(head) - len(tail)]
+    hidden = len(between) - len(named)
+    groups = ([_row(results, trial) for trial in part] for part in (head, named, tail))
+    first, middle, last = groups
+    return [*first, *middle, _left_out(hidden), *last]
+
+
+def _in_order(results: StudyResults) -> list[TrialResult]:
+    return sorted(results.trials, key=_place)
+
+
+def _left_out(amount: int) -> TrialRow:
+    cells = ("",) * 7
+    what = f"{words.plural(amount, 'more trial')} in trials.csv"
+    return TrialRow("…", what, *cells, changes="", reason=None, is_baseline=False, is_best=False)
 
 
 def _place(trial: TrialResult) -> tuple[int, float, int]:

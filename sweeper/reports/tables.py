@@ -16,7 +16,7 @@ from sweeper.curves.finding import StopReason
 from sweeper.reports import words
 from sweeper.reports.escaping import escape_markdown
 from sweeper.reports.files import replace_file
-from sweeper.reports.rows import TrialRow, trial_rows, what_words
+from sweeper.reports.rows import TrialRow, first_rows, trial_rows, what_words
 from sweeper.search.results import StudyResults, TrialResult
 
 __all__ = [
@@ -180,9 +180,9 @@ def trials_table(results: StudyResults, *, width: int = 100, limit: int | None =
         width: Columns of the terminal; narrow ones get fewer columns of the table.
         limit: Most rows; the baseline is always among them. None shows all.
     """
-    rows = trial_rows(results)
-    shown = _first(rows, limit)
-    hidden = len(rows) - len(shown)
+    num_trials = len(results.trials)
+    shown = first_rows(results, num_trials if limit is None else limit)
+    hidden = num_trials - len(shown)
     table = Table(
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -200,15 +200,6 @@ def trials_table(results: StudyResults, *, width: int = 100, limit: int | None =
 
 
 _SHORT_HEADINGS = {"number": "#", "perplexity": "ppl", "tokens_per_s": "tok/s", "changes": "change"}
-
-
-def _first(rows: list[TrialRow], limit: int | None) -> list[TrialRow]:
-    if limit is None or len(rows) <= limit:
-        return rows
-    head = rows[:limit]
-    if any(row.is_baseline for row in head):
-        return head
-    return head[:-1] + [row for row in rows if row.is_baseline][:1] or head
 
 
 def _add_column(table: Table, name: str) -> None:

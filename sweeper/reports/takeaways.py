@@ -26,7 +26,7 @@ def val_loss_takeaway(results: StudyResults) -> str:
     completed = sum(trial.completed and not trial.is_baseline for trial in results.trials)
     stopped = sum(trial.stop_reason is not None and not trial.completed for trial in results.trials)
     return (
-        f"{len(below)} of {words.plural(completed, 'completed trial')} besides the baseline "
+        f"{len(below):,} of {words.plural(completed, 'completed trial')} besides the baseline "
         f"{'ends' if len(below) == 1 else 'end'} below it; "
         f"{words.plural(stopped, 'trial')} stopped early."
     )
@@ -83,7 +83,7 @@ def plane_takeaway(results: StudyResults) -> str:
     spikes = sum(trial.stop_reason is StopReason.SPIKE for trial in results.trials)
     low, high = (words.value_words(rate) for rate in (min(rates), max(rates)))
     return (
-        f"The best quarter of the completed trials ({len(top)}) has learning rates from {low} to "
+        f"The best quarter of the completed trials ({len(top):,}) has learning rates from {low} to "
         f"{high}; {words.plural(spikes, 'trial')} ended in a spike."
     )
 

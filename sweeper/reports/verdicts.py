@@ -143,8 +143,17 @@ def _rule(verification: Verification) -> str:
         f"of the paired differences, no wider than twice Student's; the plan was made before the "
         f"first of these seeds, to look at {looks} seeds and to end where that decides. A p-value "
         "counts all looks (Bonferroni) and all comparisons (Holm); a difference is called one up "
-        f"to {plan.alpha:g}. It assumes that seeds are independent draws, and speaks of this "
-        "corpus, this split and this budget alone."
+        f"to {plan.alpha:g}{_smallest(plan)}. It assumes that seeds are independent draws, and "
+        "speaks of this corpus, this split and this budget alone."
+    )
+
+
+def _smallest(plan: Plan) -> str:
+    if not plan.smallest:
+        return ""
+    return (
+        f", and of losses only where it is shown to be larger than {plan.smallest:g} nats "
+        "(minimum-effect test)"
     )
 
 

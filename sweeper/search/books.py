@@ -74,7 +74,7 @@ class Books:
 
     def _report_rest(self, claim: Claim, curve: Curve) -> None:
         """Show what could not be when it came: a full disk may take a rung's loss but once."""
-        shown = self._store.storage.get_trial(claim.trial_id).intermediate_values
+        shown = self._store.shown_losses(claim)
         for point in curve.evaluations():
             if point.tokens not in shown:
                 self.report(claim, point)

@@ -41,10 +41,14 @@ class StudyClock:
         return None if left_s is None else time.time() + left_s
 
     def save(self) -> None:
-        """Keep the time until now: what a study that failed has spent is spent."""
+        """Keep the time until now: what a study that failed has spent is spent.
+
+        While the storage's server is away it is kept the next time.
+        """
         spent_s = self.spent_s
-        if spent_s > self._kept_s:
-            self._store.study.set_user_attr(attrs.SECONDS_SPENT, spent_s)
+        with self._store.unless_away():
+            if spent_s > self._kept_s:
+                self._store.study.set_user_attr(attrs.SECONDS_SPENT, spent_s)
 
     @property
     def _kept_s(self) -> float:

@@ -1,13 +1,23 @@
-"""Dask and Ray: where a cluster's machines run a study's workers, started by joblib."""
+"""Dask and Ray: where a cluster's machines run a study's workers.
+
+Dask's are started by joblib. Ray's are tasks of its own: joblib runs a single job, where it is told
+to use Ray, in this very process, and gives up all of them where one of Ray's processes dies.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
+import signal
+import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
 from sweeper.errors import WorkerError
 from sweeper.search.outpost import Mission, send_out
+from sweeper.search.signals import LEAVING
 from sweeper.search.worker import WorkReport
 from sweeper.study import StudySpec
 
@@ -20,42 +30,34 @@ def is_on_cluster(spec: StudySpec) -> bool:
     return spec.workers.backend in CLUSTERS
 
 
-def cluster_workers(spec: StudySpec) -> tuple[int, int]:
-    """How many workers a cluster has room for, and the CPU threads of each.
+class Cluster(ABC):
+    """A connection to the machines of a cluster."""
 
-    Dask's workers are taken as they are, one of ours for each; Ray has one for every GPU, or else
-    for every CPU.
+    @abstractmethod
+    def count_workers(self) -> tuple[int, int]:
+        """How many workers it has room for, and the CPU threads of each."""
 
-    Raises:
-        WorkerError: The extra is missing, or nobody answers at the address.
-    """
-    with _connected(spec) as options:
-        return _dask_workers(**options) if spec.workers.backend == "dask" else _ray_workers()
-
-
-def run_on_cluster(spec: StudySpec, mission: Mission, count: int) -> list[WorkReport]:
-    """Carry out a mission with so many workers, and wait for all.
-
-    Raises:
-        WorkerError: The extra is missing, or nobody answers at the address.
-    """
-    from joblib import Parallel, delayed, parallel_config
-
-    with _connected(spec) as options, parallel_config(backend=spec.workers.backend, **options):
-        # One task at a time for each: a batch of joblib's would be worked through in turn.
-        parallel = Parallel(n_jobs=count, batch_size=1, pre_dispatch="all")
-        reports: list[WorkReport] = parallel(delayed(send_out)(mission) for _ in range(count))
-    return reports
+    @abstractmethod
+    def run(self, mission: Mission, count: int) -> list[WorkReport]:
+        """Carry out a mission with so many workers, and wait for all."""
 
 
 @contextlib.contextmanager
-def _connected(spec: StudySpec) -> Iterator[dict[str, Any]]:
-    """A connection to the cluster, and what joblib has to know of it."""
+def cluster_of(spec: StudySpec) -> Iterator[Cluster | None]:
+    """The cluster of a study; None where its workers are this machine's.
+
+    To be entered by the main thread: Ray takes over signals, and only there they can be taken back.
+
+    Raises:
+        WorkerError: The extra is missing, or nobody answers at the address.
+    """
     backend, address = spec.workers.backend, spec.workers.address
+    if not is_on_cluster(spec):
+        yield None
+        return
     try:
-        connect = _dask if backend == "dask" else _ray
-        with connect(address) as options:
-            yield options
+        with (_dask if backend == "dask" else _ray)(address) as cluster:
+            yield cluster
     except ImportError as error:
         raise WorkerError(
             f"workers.backend: {backend} is not installed ({error}). "
@@ -68,36 +70,97 @@ def _connected(spec: StudySpec) -> Iterator[dict[str, Any]]:
 
 
 @contextlib.contextmanager
-def _dask(address: str | None) -> Iterator[dict[str, Any]]:
+def _dask(address: str | None) -> Iterator[Cluster]:
     from distributed import Client
 
     with Client(address, set_as_default=False) as client:
-        yield {"client": client}
+        yield _Dask(client)
+
+
+class _Dask(Cluster):
+    """Dask's workers are taken as they are, one of ours for each."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def count_workers(self) -> tuple[int, int]:
+        self._client.wait_for_workers(1, timeout=_PATIENCE_SECONDS)
+        threads = list(self._client.nthreads().values())
+        return len(threads), min(threads)
+
+    def run(self, mission: Mission, count: int) -> list[WorkReport]:
+        from distributed import KilledWorker
+        from joblib import Parallel, delayed, parallel_config
+
+        with parallel_config(backend="dask", client=self._client):
+            # One task at a time for each: a batch of joblib's would be worked through in turn.
+            parallel = Parallel(n_jobs=count, batch_size=1, pre_dispatch="all")
+            try:
+                reports: list[WorkReport] = parallel(
+                    delayed(send_out)(mission) for _ in range(count)
+                )
+            except KilledWorker as error:  # more often than Dask tries a task again
+                return [WorkReport.of_death(f"a worker of Dask died: {error}")]
+        return reports
 
 
 @contextlib.contextmanager
-def _ray(address: str | None) -> Iterator[dict[str, Any]]:
+def _ray(address: str | None) -> Iterator[Cluster]:
     import ray
-    from ray.util.joblib import register_ray
 
-    ray.init(address=address, log_to_driver=False, ignore_reinit_error=True)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody has been asked
+    with _own_answers_to_signals():
+        ray.init(
+            address=address,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            ignore_reinit_error=True,
+        )
     try:
-        register_ray()
-        has_gpus = ray.cluster_resources().get("GPU", 0) > 0
-        yield {"ray_remote_args": {"num_gpus": 1}} if has_gpus else {}
+        yield _Ray()
     finally:
         ray.shutdown()
 
 
-def _dask_workers(client: Any) -> tuple[int, int]:
-    client.wait_for_workers(1, timeout=_PATIENCE_SECONDS)
-    threads = list(client.nthreads().values())
-    return len(threads), min(threads)
+@contextlib.contextmanager
+def _own_answers_to_signals() -> Iterator[None]:
+    """Keep ours: Ray would have SIGTERM end this process at once, with trials in hand."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    ours = {number: signal.getsignal(number) for number in LEAVING}
+    try:
+        yield
+    finally:
+        for number, answer in ours.items():
+            signal.signal(number, answer)
 
 
-def _ray_workers() -> tuple[int, int]:
-    import ray
+class _Ray(Cluster):
+    """Ray has one of our workers for every GPU, or else for every CPU."""
 
-    has = ray.cluster_resources()
-    gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
-    return (gpus, max(cpus // gpus, 1)) if gpus else (cpus, 1)
+    def count_workers(self) -> tuple[int, int]:
+        gpus, cpus = self._number_of("GPU"), self._number_of("CPU")
+        return (gpus, max(cpus // gpus, 1)) if gpus else (max(cpus, 1), 1)
+
+    def _number_of(self, resource: str) -> int:
+        import ray
+
+        return int(ray.cluster_resources().get(resource, 0))
+
+    def run(self, mission: Mission, count: int) -> list[WorkReport]:
+        import ray
+        from ray.exceptions import RayError
+
+        gpus = min(self._number_of("GPU"), 1)
+        task = ray.remote(max_retries=0, num_cpus=1, num_gpus=gpus)(send_out)
+        tasks = [task.remote(mission) for _ in range(count)]
+
+        def report_of(task: Any) -> WorkReport:
+            try:
+                report: WorkReport = ray.get(task)
+            except RayError as error:
+                return WorkReport.of_death(f"a process of Ray died ({type(error).__name__})")
+            return report
+
+        return [report_of(task) for task in tasks]

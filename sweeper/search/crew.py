@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.files import write_durably
-from sweeper.search.clusters import cluster_workers, is_on_cluster
+from sweeper.search.clusters import cluster_of, is_on_cluster
 from sweeper.search.gpus import found_gpus
 from sweeper.search.probing import BLIND_SAMPLERS, Measurement, Tell, best_of, measure_ways
 from sweeper.search.trainers import new_trainer
@@ -76,7 +76,9 @@ def assumed_crew(spec: StudySpec) -> Crew:
 
 def _cluster_crew(spec: StudySpec) -> Crew:
     """As many workers as the cluster has room for, each with its share of a machine."""
-    room, threads = cluster_workers(spec)
+    with cluster_of(spec) as cluster:
+        assert cluster is not None, "asked for on a cluster alone"
+        room, threads = cluster.count_workers()
     workers = spec.workers
     count = room if workers.count == "auto" else workers.count
     count = min(count, spec.budget.trials)

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 from sweeper.curves import StopReason
 from sweeper.search.results import StudyResults, TrialResult
-from sweeper.study import Hyperparameters
+from sweeper.study import Hyperparameters, StudySpec
 from sweeper.study.price import Price
 
 LOST = "trained again after an interruption"
@@ -227,22 +227,23 @@ def _rate(search: Line) -> float | None:
 def _savings(results: StudyResults, search: Line) -> tuple[Saving, ...]:
     rate = _rate(search)
     by_reason: dict[StopReason | None, list[Saving]] = {}
+    by_number = {trial.number: trial for trial in results.trials}
     for trial in results.trials:
-        saving = _saving(results, trial)
+        lender = None if trial.same_as is None else by_number.get(trial.same_as)
+        saving = _saving(results.spec, trial, lender)
         if saving is not None:
             money = None if rate is None else rate * saving.seconds
             by_reason.setdefault(saving.reason, []).append(replace(saving, money=money))
     return tuple(_sum_savings(reason, group) for reason, group in by_reason.items())
 
 
-def _saving(results: StudyResults, trial: TrialResult) -> Saving | None:
+def _saving(spec: StudySpec, trial: TrialResult, lender: TrialResult | None) -> Saving | None:
     if trial.same_as is not None:
-        lender = next((t for t in results.trials if t.number == trial.same_as), None)
         return Saving(None, 1, lender.tokens, lender.seconds) if lender else None
     if trial.stop_reason not in PRUNED:
         return None
     recipe = Hyperparameters.model_validate(dict(trial.hyperparameters))
-    whole = recipe.blocks_within(results.spec.budget.tokens_per_trial) * recipe.block_size
+    whole = recipe.blocks_within(spec.budget.tokens_per_trial) * recipe.block_size
     tokens = max(whole - trial.tokens, 0)
     speed = trial.tokens_per_s
     return Saving(trial.stop_reason, 1, tokens, tokens / speed if speed else 0.0)

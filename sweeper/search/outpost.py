@@ -110,9 +110,11 @@ def send_out(mission: Mission) -> WorkReport:
             process.stdin.write(json.dumps(asdict(mission)) + "\n")
             process.stdin.flush()
             *_, last = process.stdout.read().splitlines() or [""]
+        if not last:
+            return WorkReport.of_death(f"a worker died without a word ({process.returncode})")
         return WorkReport(**json.loads(last))
     except (OSError, ValueError, TypeError) as error:
-        return WorkReport(f"a worker could not be started, or died without a word: {error}", 1)
+        return WorkReport(f"a worker could not be started, or speaks of something else: {error}", 1)
 
 
 def main() -> None:

@@ -63,6 +63,7 @@ def _changes(kept: Plan, wanted: VerifySpec) -> list[str]:
     pairs = [
         ("pairs", [*kept.pairs], [*wanted.pairs]),
         ("alpha", kept.alpha, wanted.alpha),
+        ("smallest", kept.smallest, wanted.smallest),
         ("top", kept.top, wanted.top),
         ("ablate", kept.ablate, wanted.ablate),
     ]
@@ -91,6 +92,7 @@ def _new_plan(
         ablate=wanted.ablate,
         ablation=_variants(results.spec, arms) if wanted.ablate else (),
         num_before=len(before),
+        smallest=wanted.smallest,
     )
 
 

@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 import optuna
@@ -103,12 +104,12 @@ class StudyResults:
     worker_s: float = 0.0
     floors: Floors | None = None
 
-    @property
+    @cached_property
     def baseline(self) -> TrialResult | None:
         """The baseline's trial, once it exists."""
         return next((trial for trial in self.trials if trial.is_baseline), None)
 
-    @property
+    @cached_property
     def ranked(self) -> tuple[TrialResult, ...]:
         """Completed trials with a finite loss, the best first, the earliest of equals."""
         done = [
@@ -118,7 +119,7 @@ class StudyResults:
         ]
         return tuple(trial for _, _, trial in sorted(done, key=lambda entry: entry[:2]))
 
-    @property
+    @cached_property
     def best(self) -> TrialResult | None:
         """The completed trial of lowest validation loss, the earliest of equals."""
         return next(iter(self.ranked), None)

@@ -16,7 +16,7 @@ from optuna.exceptions import StorageInternalError
 from sweeper.errors import WorkerError
 from sweeper.search.artifacts.shipping import send_owed
 from sweeper.search.clock import StudyClock
-from sweeper.search.clusters import is_on_cluster, run_on_cluster
+from sweeper.search.clusters import Cluster, cluster_of, is_on_cluster
 from sweeper.search.crew import Crew, choose_crew
 from sweeper.search.outpost import Mission, kept_fresh
 from sweeper.search.pool import PoolCrash, close_pool, nursery_of, run_in_workers
@@ -80,8 +80,9 @@ class _Runner:
         self._stop_file = make_stop_file(self._spec)
         self._clock = StudyClock(self._store)
         self._idle_since = time.monotonic()
-        # Here, so that one process makes what all workers share, and visibly.
-        new_trainer(self._spec).prepare(self._tell)
+        if self._is_anything_left():  # a study that is done needs neither torch nor its base
+            # Here, so that one process makes what all workers share, and visibly.
+            new_trainer(self._spec).prepare(self._tell)
         with leaving_signals(self._stop) as received:
             try:
                 self._run_and_save_clock(received)
@@ -145,7 +146,15 @@ class _Runner:
             stop_file=self._stop_file,
             parent_pid=os.getpid(),
         )
-        pool = _Pool(order, crew.count, self._spec.workers.backend)
+        with cluster_of(self._spec) as cluster:
+            pool = _Pool(order, crew.count, self._spec.workers.backend, cluster)
+            self._watch(pool)
+        for report in pool.reports:
+            raise_error_of(report)
+        return pool.crash
+
+    def _watch(self, pool: _Pool) -> None:
+        """Until its workers have ended."""
         saved_at = time.monotonic()
         while not (pool.wait(POLL_SECONDS) or self._is_hung(pool)):
             self._observe(take_snapshot(self._store))
@@ -153,9 +162,6 @@ class _Runner:
                 self._clock.save()
                 saved_at = time.monotonic()
         self._observe(take_snapshot(self._store))
-        for report in pool.reports:
-            raise_error_of(report)
-        return pool.crash
 
     def _is_hung(self, pool: _Pool) -> bool:
         """Whether a cluster does not say that our workers have ended, who have nothing to do.
@@ -195,14 +201,15 @@ def fresh_file(stop_file: Path) -> Path:
 class _Pool:
     """Workers of one round, waited for in a thread so that the main thread can look on."""
 
-    def __init__(self, order: WorkOrder, count: int, backend: str) -> None:
+    def __init__(self, order: WorkOrder, count: int, backend: str, cluster: Cluster | None) -> None:
         self.reports: list[WorkReport] = []
         self.crash: str | None = None
         self._order = order
         self._count = count
+        self._cluster = cluster
         self._defect: BaseException | None = None
         targets = {"inline": self._inline, "loky": self._loky}
-        target = targets.get(backend, self._cluster)
+        target = targets.get(backend, self._away)
         self._thread = threading.Thread(
             target=self._guard, args=(target,), name="pool", daemon=True
         )
@@ -239,8 +246,11 @@ class _Pool:
         except PoolCrash as crash:
             self.crash = str(crash)
 
-    def _cluster(self) -> None:
+    def _away(self) -> None:
+        assert self._cluster is not None, "workers elsewhere need a cluster"
         fresh = fresh_file(self._order.stop_file)
         with kept_fresh(fresh):
             mission = Mission.of(self._order, fresh)
-            self.reports = run_on_cluster(self._order.spec, mission, self._count)
+            reports = self._cluster.run(mission, self._count)
+        self.reports = [report for report in reports if not report.has_died]
+        self.crash = next((report.error for report in reports if report.has_died), None)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -48,6 +49,7 @@ class StudyStore:
         spec: The study.
         create: Make it where it does not exist.
         storage: Where it is stored; None: where the study says.
+        has_to_leave: Whether not to wait any longer for a storage's server that is away.
 
     Raises:
         StorageError: It does not exist, or its storage cannot be used.
@@ -55,7 +57,12 @@ class StudyStore:
     """
 
     def __init__(
-        self, spec: StudySpec, *, create: bool, storage: BaseStorage | None = None
+        self,
+        spec: StudySpec,
+        *,
+        create: bool,
+        storage: BaseStorage | None = None,
+        has_to_leave: Callable[[], bool] = lambda: False,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.spec = spec
@@ -72,7 +79,9 @@ class StudyStore:
             make_folder(spec.output_folder)
         opened = open_storage(storage_address(spec)) if storage is None else _lent(spec, storage)
         self.storage = opened.storage
-        self._access = Access(opened, spec.folder_name, spec.output_folder, self._send)
+        self._access = Access(
+            opened, spec.folder_name, spec.output_folder, self._send, has_to_leave
+        )
         self._half_taken: int | None = None
         self._seen: list[FrozenTrial] | None = None
         self._admission = Admission(spec)
@@ -292,6 +301,28 @@ class StudyStore:
         While the storage's server is away, it is kept in the study's folder.
         """
         return self._access.say(Note(claim.number, claim.lease.owner, ((tokens, val_loss),)))
+
+    def shown_losses(self, claim: Claim) -> Mapping[int, float]:
+        """Losses that everybody sees of a trial; none of them while its server is away.
+
+        To show one again does no harm.
+        """
+        with self.unless_away():
+            return self.storage.get_trial(claim.trial_id).intermediate_values
+        return {}
+
+    @contextmanager
+    def unless_away(self) -> Iterator[None]:
+        """Leave what can be done another time, where the storage's server is away."""
+        try:
+            yield
+        except StorageInternalError as error:
+            if not self.is_away(error):
+                raise
+
+    def is_away(self, error: Exception) -> bool:
+        """Whether an error came of the storage's server, which may be back another time."""
+        return isinstance(error, StorageInternalError) and self._access.may_be_stale
 
     def annotate(self, claim: Claim, values: Mapping[str, Any]) -> None:
         """Set user attributes of a trial."""

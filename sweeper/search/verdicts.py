@@ -224,7 +224,9 @@ def _measured(
     differences = found.differences
     if len(differences) < LEAST_PAIRS or not all(map(math.isfinite, differences)):
         return found
-    effect = effect_at_look(differences, num_looks=len(plan.pairs), alpha=plan.alpha)
+    effect = effect_at_look(
+        differences, num_looks=len(plan.pairs), alpha=plan.alpha, smallest=plan.smallest
+    )
     return replace(found, effect=effect)
 
 

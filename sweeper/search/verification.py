@@ -69,6 +69,7 @@ class Plan:
         top: How many of the best recipes were asked for.
         ablate: Whether an ablation was asked for.
         ablation: The recipes between baseline and best; each has the seeds of the first look.
+        smallest: Difference of losses that matters, in nats.
         num_before: Plans of this study that were begun before it and given up.
     """
 
@@ -81,6 +82,7 @@ class Plan:
     ablate: bool = False
     ablation: tuple[Variant, ...] = ()
     num_before: int = 0
+    smallest: float = 0.0
 
     @property
     def ablation_keys(self) -> list[str]:

@@ -63,10 +63,22 @@ class WorkOrder:
 
 @dataclass(frozen=True)
 class WorkReport:
-    """How a worker ended: an error's message and exit code, or neither."""
+    """How a worker ended: an error's message and exit code, or neither.
+
+    Attributes:
+        error: The message.
+        exit_code: As the program says it.
+        has_died: Whether it was ended in the midst of its work; others can go on with that.
+    """
 
     error: str | None = None
     exit_code: int = 0
+    has_died: bool = False
+
+    @classmethod
+    def of_death(cls, how: str) -> WorkReport:
+        """Of one that cannot say anything itself."""
+        return cls(how, WorkerError.exit_code, has_died=True)
 
 
 def work(order: WorkOrder) -> WorkReport:
@@ -128,7 +140,9 @@ class _Worker:
 
     def run(self) -> None:
         sheet = Timesheet(self._spec, self._owner, self._tell_seconds)
-        self._store = StudyStore(self._spec, create=False)
+        self._store = StudyStore(
+            self._spec, create=False, has_to_leave=lambda: self._leave() is not None
+        )
         self._shipping = Shipping(self._store, lambda: self._leave() is not None)
 
         def keep_up() -> None:
@@ -234,11 +248,16 @@ class _Worker:
 
     @contextmanager
     def _study_errors(self) -> Iterator[None]:
-        """Keep an error that ends the study here, for when the other trials have left too."""
+        """Keep an error that ends the study here, for when the other trials have left too.
+
+        A server that is away is none to a worker that was asked to leave: what it has not said
+        of a trial that goes on elsewhere, the end of its lease says.
+        """
         try:
             yield
         except STUDY_ERRORS as error:
-            self._error = self._error or error
+            if self._leave() is None or not self._store.is_away(error):
+                self._error = self._error or error
 
     def _leave(self) -> Stop | None:
         """Why this worker should stop after its present step, if it should."""

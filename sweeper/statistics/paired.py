@@ -5,6 +5,7 @@ Shapes: n differences, M resamples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,7 +36,8 @@ class PairedEffect:
         low: Lower bound of the interval.
         high: Upper bound of the interval.
         level: Probability with which such an interval holds the true mean.
-        p_value: Two-sided, of the hypothesis that the true mean is 0.
+        p_value: Two-sided, of the hypothesis that the true mean is 0, or no farther from it than
+            what matters.
     """
 
     num_pairs: int
@@ -47,7 +49,9 @@ class PairedEffect:
     p_value: float
 
 
-def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> PairedEffect:
+def paired_effect(
+    differences: Sequence[float], *, level: float = 0.95, smallest: float = 0.0
+) -> PairedEffect:
     """Effect of paired differences by the studentized bootstrap, equal-tailed.
 
     (Efron & Tibshirani 1993, section 12.5, "bootstrap-t"; Hall 1988, Annals of Statistics 16.)
@@ -56,9 +60,14 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
     is at most `1 - level` exactly where the interval leaves out 0. Only where many differences are
     equal, so that few resamples differ, it may stay above: it is never below what so few can tell.
 
+    Where a smallest effect matters, the hypothesis is that the true mean is none of it (minimum-
+    effect test, Murphy & Myors 1999, Journal of Applied Psychology 84): the p-value is at most
+    `1 - level` where the interval lies beyond the smallest effect, on one side.
+
     Args:
         differences: n finite values, `LEAST_PAIRS` or more.
         level: In (0, 1).
+        smallest: Effect that matters, in the unit of the differences, 0 or more.
 
     Raises:
         ValueError: There are too few, or one is not finite.
@@ -72,12 +81,14 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
     scaled_n = values_n / unit
     mean, spread = float(scaled_n.mean()), float(scaled_n.std(ddof=1))
     if spread <= _LEAST_SPREAD * abs(mean):
-        p_value = 1.0 if mean == 0 else 0.5 ** (len(values_n) - 1)
+        p_value = 1.0 if abs(mean) * unit <= smallest else 0.5 ** (len(values_n) - 1)
         only = mean * unit
         return PairedEffect(len(values_n), only, 0.0, only, only, level, p_value)
     error = spread / np.sqrt(len(values_n))
     t_M, weights_M = _studentized(scaled_n)
     tail = (1 - level) / 2
+    beyond = math.copysign(abs(mean) - smallest / unit, mean)
+    is_small = abs(mean) * unit <= smallest
     widest = _WIDEST * float(students_t.isf(tail, len(values_n) - 1))
     return PairedEffect(
         num_pairs=len(values_n),
@@ -86,7 +97,7 @@ def paired_effect(differences: Sequence[float], *, level: float = 0.95) -> Paire
         low=(mean - min(_quantile(t_M, weights_M, 1 - tail), widest) * error) * unit,
         high=(mean - max(_quantile(t_M, weights_M, tail), -widest) * error) * unit,
         level=level,
-        p_value=_p_value(t_M, weights_M, mean / error, len(values_n)),
+        p_value=1.0 if is_small else _p_value(t_M, weights_M, beyond / error, len(values_n)),
     )
 
 

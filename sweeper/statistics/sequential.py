@@ -9,7 +9,7 @@ from sweeper.statistics.paired import PairedEffect, paired_effect
 
 
 def effect_at_look(
-    differences: Sequence[float], *, num_looks: int, alpha: float = 0.05
+    differences: Sequence[float], *, num_looks: int, alpha: float = 0.05, smallest: float = 0.0
 ) -> PairedEffect:
     """Effect as of one of several looks, of a number that is fixed before the first of them.
 
@@ -22,9 +22,10 @@ def effect_at_look(
         differences: All that are known at this look; finite, `LEAST_PAIRS` or more.
         num_looks: That the plan allows, 1 or more.
         alpha: Probability of calling a difference what is none, in (0, 1).
+        smallest: Effect that matters; see `paired_effect`.
 
     Raises:
         ValueError: There are too few differences, or one is not finite.
     """
-    found = paired_effect(differences, level=1 - alpha / num_looks)
+    found = paired_effect(differences, level=1 - alpha / num_looks, smallest=smallest)
     return replace(found, p_value=min(found.p_value * num_looks, 1.0))

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from pydantic.json_schema import JsonSchemaValue
 
 from sweeper.study.problems import Issue, refusal, shown, wrong
-from sweeper.study.quantities import Percent, Quantity, Whole
+from sweeper.study.quantities import Percent, Quantity, Real, Whole
 from sweeper.study.section import Section
 
 LEAST_PAIRS = 5  # with fewer, no interval is narrow enough to say anything
@@ -50,6 +50,11 @@ class VerifySpec(Section):
     )
     alpha: Annotated[float, Percent(high=0.5)] = Field(
         0.05, description="Chance of any wrong verdict in the study, over all looks."
+    )
+    smallest: Annotated[float, Real(low=0)] = Field(
+        0.0,
+        description="Smallest difference of losses that matters, in nats: a verdict is given only "
+        "where the difference is shown to be larger.",
     )
     top: Annotated[int, Whole(0, MOST_TOP)] = Field(
         1, description="How many of the best recipes are compared, too; 0: none."

@@ -1,7 +1,9 @@
 """Measure, and write the report: `python -m tests.benchmarks`, or `make bench`.
 
     --size NAME     only these sizes (T, M, default, gpt2, cuda-128, cuda-1024; none: no size)
-    --part NAME     only these other parts (alone, peak, memory, orchestration, pruning; none)
+    --part NAME     only these other parts (alone, peak, memory, orchestration, scale, pruning;
+                    none)
+    --trials N      of the study that the part scale reports, instead of 10,000
     --quick         a fraction of everything, once: for whether it works, not how fast
     --fresh         measure again what an interrupted bench has measured
     --out FOLDER    where the report goes
@@ -33,7 +35,8 @@ def main() -> None:
     sizes = sizes_to_measure(options.quick, quick)
     work = ROOT / "build" / ("benchmarks-quick" if options.quick else "benchmarks")
     journal = Journal(work, fresh=options.fresh)
-    bench = Bench(journal, work, machine["has_bf16"], machine["cuda"] is not None, options.quick)
+    has_bf16, has_cuda = machine["has_bf16"], machine["cuda"] is not None
+    bench = Bench(journal, work, has_bf16, has_cuda, options.quick, options.trials)
     out = options.out or (work / "report" if options.quick else ROOT / "reports" / "benchmarks")
     out.mkdir(parents=True, exist_ok=True)
     about = {"machine": machine, "quick": options.quick}
@@ -69,6 +72,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks")
     parser.add_argument("--size", nargs="+", choices=[*SIZES, "none"])
     parser.add_argument("--part", nargs="+", choices=[*PARTS, "none"])
+    parser.add_argument("--trials", type=int)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--out", type=Path)

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-_MEASURED = ("curves", "data", "models", "search", "study", "training")
+_MEASURED = ("curves", "data", "models", "reports", "search", "study", "training")
 _ARMS = (
     *("again", "alone", "gemm", "imports", "job", "lean"),
     *("memory", "orchestration", "ours", "stock", "tuned"),
+    *("large_study", "scale"),
 )
 
 Payload = Callable[[Path], Mapping[str, Any]]

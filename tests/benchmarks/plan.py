@@ -29,6 +29,8 @@ MEMORY_STEPS = 12
 IMPORTS_REPETITIONS = 3
 ORCHESTRATION_TRIALS = (10, 1_000, 10_000)
 ORCHESTRATION_REPETITIONS = 5
+SCALE_TRIALS = 10_000
+QUICK_SCALE_TRIALS = 100
 PRUNING_RUNGS = 6
 # Under how many orders of its sums B0 is run again on what differs; on what is then still farther
 # from it than it is from itself, once more under so many: some trials fall one way or the other,
@@ -49,6 +51,7 @@ class Bench:
         has_bf16: Whether the machine has bf16 arithmetic.
         has_cuda: Whether it has a CUDA device.
         is_quick: Whether only a fraction is wanted.
+        num_trials: Of the large study; None: as many as belong to the bench.
     """
 
     journal: Journal
@@ -56,6 +59,7 @@ class Bench:
     has_bf16: bool
     has_cuda: bool
     is_quick: bool
+    num_trials: int | None = None
 
     def job(
         self, size: Size, recipes: Sequence[Hyperparameters], tokens: int
@@ -262,6 +266,14 @@ def measure_orchestration(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, 
     return {"runs": runs}
 
 
+def measure_scale(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, Any]:
+    """Opening, going on with and reporting a study of very many finished trials."""
+    count = bench.num_trials or (QUICK_SCALE_TRIALS if bench.is_quick else SCALE_TRIALS)
+    return bench.journal.measure(
+        f"scale: {count:,} trials", "scale", lambda at: {"folder": str(at), "num_trials": count}
+    )
+
+
 def measure_pruning(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, Any]:
     """Ours on the default study with its rules, and the evaluations that they go by."""
     size = sizes["default"]
@@ -282,6 +294,7 @@ PARTS: dict[str, Callable[[Bench, Mapping[str, Size]], dict[str, Any]]] = {
     "peak": measure_peak,
     "memory": measure_memory,
     "orchestration": measure_orchestration,
+    "scale": measure_scale,
     "pruning": measure_pruning,
 }
 

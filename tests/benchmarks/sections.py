@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from tests.benchmarks import tables
+from tests.benchmarks.scale import STEPS
 from tests.benchmarks.verdicts import Content, utilisation
 
 
@@ -17,6 +18,7 @@ def sections_of_parts(parts: Mapping[str, Content]) -> Iterator[str]:
         ("peak", _peak),
         ("memory", _memory),
         ("orchestration", _orchestration),
+        ("scale", _scale),
         ("pruning", _pruning),
     ):
         if name in parts:
@@ -98,6 +100,40 @@ def _orchestration(parts: Mapping[str, Content]) -> Iterator[str]:
         for run in runs
     ]
     yield tables.table(("trials, sampler", *calls, "all", "Optuna alone"), rows)
+
+
+def _scale(parts: Mapping[str, Content]) -> Iterator[str]:
+    part = parts["scale"]
+    yield f"## A study of {part['num_trials']:,} finished trials"
+    yield (
+        "SQLite, made by the store's own calls, with curves of 30 points and manifests. The whole "
+        "of a fresh process for each step, from its command to its exit; none of them imports "
+        "torch. *May take* is asked for on 10,000 trials."
+    )
+    head = (
+        "step",
+        "wall s",
+        "CPU s",
+        "beyond imports",
+        "may take",
+        "peak MiB",
+        "may take",
+    )
+    rows = []
+    for name, found in part["steps"].items():
+        step, beyond = STEPS[name], found["beyond_imports"]
+        rows.append(
+            (
+                step.about,
+                f"{found['wall_s']:.2f}",
+                f"{found['cpu_s']:.2f}",
+                "-" if beyond is None else f"{beyond['cpu_s']:.2f}",
+                f"{step.floor_s:.0f}",
+                f"{found['peak_mib']:,.0f}",
+                "-" if step.floor_mib is None else f"{step.floor_mib:,.0f}",
+            )
+        )
+    yield tables.table(head, rows)
 
 
 def _pruning(parts: Mapping[str, Content]) -> Iterator[str]:

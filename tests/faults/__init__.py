@@ -11,7 +11,7 @@ running, and every curve equal to that of an uninterrupted run, bit for bit.
     program.py      `sweeper run`, and what is left of it
     invariants.py   what must hold
     field.py        where a fault happens, and the study to which nothing happened
-    kills.py disk.py damage.py values.py crowd.py    the faults
+    kills.py outages.py disk.py damage.py journals.py values.py crowd.py    the faults
     table.py        all faults, each with the requirement that it answers
 
 `make test` strikes the quick ones; `make faults` all of them, and ends in a table.

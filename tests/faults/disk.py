@@ -1,4 +1,4 @@
-"""A database that is locked, a disk that is full."""
+"""A database that is locked, a disk that is full, a folder that is read-only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.faults.crew import finish, prepared, progress_of, wait_for, worker
 from tests.faults.field import Field
 from tests.faults.ground import scripted_study, trained_study
 from tests.faults.invariants import Examination, Witness
+from tests.faults.program import program
 from tests.faults.tally import Tally, hold
 
 _TRIALS = 6
@@ -75,19 +76,65 @@ def fill_disk(field: Field, strikes: int) -> Tally:
     return tally
 
 
+def deny_writing(field: Field, strikes: int) -> Tally:
+    """The folder of the results cannot be written any more, nor by who comes next; then it can."""
+    whole = field.whole(trained_study)
+    tally = Tally()
+    while tally.strikes < strikes:
+        disk = field.folder / f"disk-{tally.strikes}"
+        disk.mkdir()
+        with _small_disk(disk):
+            spec = field.struck(trained_study, tally.studies, _TRIALS, output=str(disk))
+            order, witness = prepared(spec), Witness(spec)
+            with worker(order) as hindered:
+                wait_for(lambda at=tally.strikes, spec=spec: progress_of(spec) > 600 * at)
+                with _read_only(disk):
+                    report = hindered.report()
+                    with program(spec) as called:
+                        code, said = called.wait()
+            assert report.error is not None
+            assert "Nothing is lost: make room or give access" in report.error
+            assert code == 1, said
+            assert "cannot be written (Read-only file system)" in said
+            tally.strikes += 1
+            witness.look()
+            finish(order)
+            witness.look()
+            hold(tally, Examination(spec, whole))
+    return tally
+
+
+@contextmanager
+def _read_only(place: Path) -> Iterator[None]:
+    """A folder that nobody, not even root, can open a file in to write, whatever is open."""
+    _mount("--bind", str(place), str(place))
+    try:
+        wait_for(lambda: _can_be_mounted("-o", "remount,bind,ro", str(place)))  # none opens one now
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
 @contextmanager
 def _small_disk(place: Path) -> Iterator[None]:
-    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(place)]
-    try:
-        mounted = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        pytest.skip("there is no mount on this machine")
-    if mounted.returncode:
-        pytest.skip(f"a small disk needs the right to mount one ({mounted.stderr.strip()})")
+    _mount("-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "tmpfs", str(place))
     try:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def _can_be_mounted(*words: str) -> bool:
+    return not subprocess.run(["mount", *words], capture_output=True, check=False).returncode
+
+
+def _mount(*words: str) -> None:
+    try:
+        mounted = subprocess.run(["mount", *words], capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("there is no mount on this machine")
+    if mounted.returncode:
+        pytest.skip(f"a disk of one's own needs the right to mount it ({mounted.stderr.strip()})")
 
 
 @contextmanager

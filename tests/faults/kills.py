@@ -43,7 +43,7 @@ def kill_workers(field: Field, strikes: int) -> Tally:
     while tally.strikes < strikes:
         spec = field.struck(trained_study, tally.studies, _TRIALS)
         order, witness = prepared(spec), Witness(spec)
-        while tally.strikes < strikes and _kill_one(order, random):
+        while tally.strikes < strikes and kill_one(order, random):
             tally.strikes += 1
             witness.look()
         finish(order)
@@ -52,7 +52,7 @@ def kill_workers(field: Field, strikes: int) -> Tally:
     return tally
 
 
-def _kill_one(order: WorkOrder, random: Random) -> bool:
+def kill_one(order: WorkOrder, random: Random) -> bool:
     """Start a worker and kill it; whether there was one left to kill."""
     with worker(order) as victim:
         if random.random() < 0.75:  # the others while they start

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.faults import crowd, damage, disk, kills, values
+from tests.faults import crowd, damage, disk, journals, kills, outages, values
 from tests.faults.field import Field
 from tests.faults.tally import Tally
 
@@ -36,13 +36,23 @@ FAULTS = (
     Fault("SIGKILL of a pool's worker (loky)", kills.kill_pool_workers, 8),
     Fault("SIGSTOP past the lease", kills.stop_past_lease, 8),
     Fault("SQLite locked, seconds", disk.hold_database, 30),
+    Fault("PostgreSQL restarted", outages.restart_postgres, 12),
+    Fault("SIGKILL of sweeper storage serve", outages.kill_proxy, 12),
+    Fault("SIGSTOP of sweeper storage serve", outages.stop_proxy, 3),
     Fault("disk full", disk.fill_disk, 6),
+    Fault("folder read-only", disk.deny_writing, 6),
     Fault("flipped bit in a checkpoint", damage.flip_checkpoint, 12),
     Fault("flipped bit in the adapter", damage.flip_adapter, 40),
     Fault("curve cut in a line", damage.cut_curve, 4),
+    Fault("journal cut in a line", journals.cut_journal, 40),
     Fault("NaN, inf, -inf", values.say_nan, 3, quick=1),
     Fault("RLIMIT_AS of a command", values.starve_command, 1, quick=1),
     Fault("RLIMIT_AS of a worker", values.starve_worker, 4),
     Fault("poison trial (loky)", values.poison_loky, 1),
-    Fault("workers at once (SQLite)", crowd.crowd, 16),
+    Fault("poison trial (Dask)", values.poison_dask, 2),
+    Fault("poison trial (Ray)", values.poison_ray, 2),
+    Fault("workers at once (SQLite)", crowd.crowd_sqlite, 16),
+    Fault("workers at once (journal)", crowd.crowd_journal, 16),
+    Fault("workers at once (PostgreSQL)", crowd.crowd_postgres, 16),
+    Fault("workers at once (proxy)", crowd.crowd_proxy, 16),
 )

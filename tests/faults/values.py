@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
+import pytest
 from optuna.trial import TrialState
 
 from sweeper.curves import StopReason
@@ -39,17 +40,21 @@ _STARVED = """
         print("step 0: val loss 5.0", flush=True)
         bytearray(1 << 30)
 """
-# Between a command and the process that trains by it stands the keeper.
+# Above a command stand the keeper, the process that trains by it, the server that this was forked
+# from, and the worker.
 _POISON = """
     if {sick}:
         import signal
         print("step 0: val loss 5.0", flush=True)
         time.sleep(0.5)
-        keeper = os.getppid()
-        stat = pathlib.Path(f"/proc/{{keeper}}/stat").read_text()
-        os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
+        victim = os.getppid()
+        for _ in range({above_keeper}):
+            stat = pathlib.Path(f"/proc/{{victim}}/stat").read_text()
+            victim = int(stat.rpartition(")")[2].split()[1])
+        os.kill(victim, signal.SIGKILL)
         time.sleep(60)
 """
+_ITS_TRAINER, _ITS_WORKER = "1", "3"
 
 
 def _with(sickness: str, number: int = _SICK, **values: str) -> str:
@@ -118,12 +123,30 @@ def _is_starved(values: dict[str, object]) -> bool:
 
 
 def poison_loky(field: Field, strikes: int) -> Tally:
-    """A trial that kills its worker each time: it is given up, the others are trained."""
+    """See `_poison`."""
+    return _poison(field, strikes, "loky", [_ITS_TRAINER])
+
+
+def poison_dask(field: Field, strikes: int) -> Tally:
+    """See `_poison`; on a cluster the worker itself may die too, and another is sent out."""
+    pytest.importorskip("distributed", reason="the extra dask is not installed")
+    return _poison(field, strikes, "dask", [_ITS_TRAINER, _ITS_WORKER])
+
+
+def poison_ray(field: Field, strikes: int) -> Tally:
+    """See `_poison`; on a cluster the worker itself may die too, and another is sent out."""
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    return _poison(field, strikes, "ray", [_ITS_TRAINER, _ITS_WORKER])
+
+
+def _poison(field: Field, strikes: int, backend: str, victims: list[str]) -> Tally:
+    """A trial that kills whoever trains it each time: it is given up, the others are trained."""
     whole = field.whole(scripted_study)
     tally = Tally()
     for number in range(strikes):
-        workers = {"count": 2, "backend": "loky", "threads": 1}
-        spec = field.struck(scripted_study, number, _TRIALS, _with(_POISON), workers=workers)
+        script = _with(_POISON, above_keeper=victims[number % len(victims)])
+        workers = {"count": 2, "backend": backend, "threads": 1}
+        spec = field.struck(scripted_study, number, _TRIALS, script, workers=workers)
         with program(spec) as called:
             code, said = called.wait()
             assert code == 0, said

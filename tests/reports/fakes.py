@@ -197,3 +197,13 @@ def full_results(spec: StudySpec, folder: Path = Path("reports/plateau")) -> Stu
         },
         recorded=recorded_curve(),
     )
+
+
+def crowd(spec: StudySpec, amount: int = 620) -> StudyResults:
+    """The 24 trials over and over: more than a page shows one by one."""
+    first, *others = all_trials()
+    more = [
+        replace(others[number % len(others)], number=number + 1, same_as=None)
+        for number in range(amount - 1)
+    ]
+    return results_of(spec, first, *(replace(t, hypothesis=None) for t in more))

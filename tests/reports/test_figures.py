@@ -58,6 +58,7 @@ CASES: dict[str, Case] = {
     "only NaN": only_nan,
     "one point": one_point,
     "hostile names": hostile,
+    "a crowd": fakes.crowd,
     "no hyperparameters": lambda spec: fakes.results_of(
         spec, *(replace(trial, hyperparameters={}) for trial in fakes.all_trials())
     ),

@@ -126,6 +126,17 @@ def test_the_same_results_give_the_same_report_over_an_old_one(
     assert write_report(results, tmp_path).html.read_bytes() == written.html.read_bytes()
 
 
+def test_a_report_of_many_trials_says_that_its_table_has_not_all(spec: StudySpec) -> None:
+    content = report_content(fakes.crowd(spec))
+    remark = (
+        "Of 620 trials the table has the first and the last, the baseline and the hypotheses; "
+        "all are in trials.csv."
+    )
+
+    assert f"\n\n{remark}\n\n| trial |" in render_markdown(content)
+    assert f"<p>{remark}</p>" in render_html(content, {f.file: b"" for f in content.figures})
+
+
 def test_html_is_self_contained(written: ReportPaths) -> None:
     page = Page(written.html.read_text(encoding="utf-8"))
     assert page.open == []

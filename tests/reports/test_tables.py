@@ -12,6 +12,7 @@ import pytest
 from rich.console import Console
 
 from sweeper.curves.finding import StopReason
+from sweeper.reports.rows import MOST_ROWS, page_rows
 from sweeper.reports.tables import markdown_table, trial_rows, trials_table, write_trials_csv
 from sweeper.search.results import StudyResults
 from sweeper.study import StudySpec
@@ -172,3 +173,26 @@ def test_every_stop_reason_has_a_colour(spec: StudySpec) -> None:
     trials = [fakes.trial(number, stop_reason=reason) for number, reason in enumerate(StopReason)]
     text = plain(trials_table(fakes.results_of(spec, *trials)))
     assert text.count("\n") >= len(StopReason)
+
+
+def test_a_page_of_many_trials_has_both_ends_and_the_baseline(
+    spec: StudySpec, tmp_path: Path
+) -> None:
+    results = fakes.crowd(spec)
+    whole = trial_rows(results)
+
+    rows = page_rows(results)
+
+    assert len(whole) > MOST_ROWS >= len(rows)
+    (gap,) = (place for place, row in enumerate(rows) if row.number == "…")
+    assert gap > 1
+    assert rows[: gap - 1] == whole[: gap - 1]
+    assert rows[gap - 1].is_baseline
+    assert rows[gap + 1 :] == whole[gap + 1 - len(rows) :]
+    hidden = len(whole) - len(rows) + 1
+    assert rows[gap].what == f"{hidden} more trials in trials.csv"
+    assert len(read_csv(write_trials_csv(results, tmp_path / "trials.csv"))) == len(whole)
+
+
+def test_a_page_of_few_trials_has_all(results: StudyResults) -> None:
+    assert page_rows(results) == trial_rows(results)

@@ -239,13 +239,20 @@ def program(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[str]]]:
         process.communicate()
 
 
-@pytest.mark.parametrize("backend", ["inline", "loky"])
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "backend"),
+    [
+        (signal.SIGKILL, "loky"),
+        (signal.SIGINT, "inline"),
+        pytest.param(signal.SIGKILL, "inline", marks=pytest.mark.long),
+        pytest.param(signal.SIGINT, "loky", marks=pytest.mark.long),
+    ],
+)
 def test_a_study_that_was_stopped_leaves_no_script_and_goes_on(
     new_study: NewStudy,
     program: Callable[[], subprocess.Popen[str]],
-    backend: str,
     number: signal.Signals,
+    backend: str,
 ) -> None:
     workers = {"count": 1, "backend": backend, "threads": 1}
     spec = new_study(workers=workers, trials=[{"learning_rate": 1.0}], hypotheses=[], budget=SHORT)

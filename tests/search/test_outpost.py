@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from sweeper.search import clusters, outpost
-from sweeper.search.clusters import cluster_workers, run_on_cluster
+from sweeper.search.clusters import cluster_of
 from sweeper.search.outpost import Mission, kept_fresh, send_out
 from sweeper.search.pool import nursery_of
 from sweeper.search.worker import WorkOrder, WorkReport
@@ -36,6 +37,16 @@ def test_what_a_worker_meets_comes_back_as_a_value(tmp_path: Path) -> None:
     assert report.exit_code == 1
     assert report.error is not None
     assert report.error.startswith("small has not been run yet")
+
+
+def test_a_worker_that_dies_is_told_from_one_that_ends_by_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/true")
+
+    report = send_out(Mission.of(order_at(tmp_path), tmp_path / "fresh"))
+
+    assert report == WorkReport.of_death("a worker died without a word (0)")
 
 
 def test_a_worker_leaves_when_the_run_is_gone(
@@ -65,7 +76,9 @@ def test_dask_starts_a_worker_for_each_of_its_own(
         spec = spec_at(tmp_path, workers=workers)
         order = WorkOrder(spec, Setup(1), None, tmp_path / "stop", None)
 
-        assert cluster_workers(spec) == (2, 1)
-        reports = run_on_cluster(spec, Mission.of(order, tmp_path / "fresh"), 2)
+        with cluster_of(spec) as connected:
+            assert connected is not None
+            assert connected.count_workers() == (2, 1)
+            reports = connected.run(Mission.of(order, tmp_path / "fresh"), 2)
 
     assert reports == [WorkReport(f"would have worked on {spec.path}", 7)] * 2

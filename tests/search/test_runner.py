@@ -30,6 +30,7 @@ from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec, load_study
 from sweeper.training.manifest import hash_files, read_manifest
 from tests.search.conftest import NewStudy
+from tests.search.fakes import run_faked, spec_at
 from tests.search.processes import report_processes
 
 DEADLINE_S = 180.0  # of a test; none takes so long but on a busy machine
@@ -116,7 +117,7 @@ def some_checkpoint(spec: StudySpec) -> Callable[[], object]:
 
 
 def test_a_study_runs_to_its_end_and_again_is_nothing_to_do(new_study: NewStudy) -> None:
-    spec = new_study(**TWINS)
+    spec = new_study(model="builtin:untrained", **TWINS)
 
     outcome, seen = run_to_the_end(spec)
 
@@ -255,6 +256,20 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(new_study: NewStudy) ->
 
 
 @pytest.mark.usefixtures("stored_in_memory")
+@pytest.mark.usefixtures("stored_in_memory")
+def test_a_study_that_is_done_prepares_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_at(tmp_path)
+    run_faked(StudyStore(spec, create=True))
+    monkeypatch.delattr(runner, "new_trainer")
+
+    outcome, seen = run_to_the_end(spec)
+
+    assert outcome == RunOutcome(None, False)
+    assert seen[-1].num_ended == spec.budget.trials
+
+
 def test_a_spent_wall_clock_ends_the_study(new_study: NewStudy) -> None:
     spec = new_study(budget={"trials": 6, "wall_clock": "1min"})
     store = StudyStore(spec, create=True)

@@ -259,6 +259,28 @@ def test_seed_without_a_result_is_no_pair(tmp_path: Path) -> None:
     assert found["smaller blocks"].p_value is not None
 
 
+def test_a_difference_too_small_to_matter_is_none(tmp_path: Path) -> None:
+    losses = noisy({"smaller blocks": -0.02, "more rank": 0.3, "best": -0.5}, spread=0.001)
+    found = {}
+    for smallest in (0.0, 0.1):
+        verify = {"pairs": [5], "smallest": smallest}
+        spec = searched(tmp_path / f"{smallest}", verify=verify)
+        assert plan_of(spec).smallest == smallest
+        found[smallest] = verdicts(look(spec, losses))
+    assert found[0.0]["smaller blocks"] is Verdict.SUPPORTED
+    assert found[0.1]["smaller blocks"] is Verdict.NOT_DISTINGUISHABLE
+    assert found[0.0]["more rank"] is found[0.1]["more rank"] is Verdict.SUPPORTED
+    with pytest.raises(StudyChangedError, match=r"smallest 0\.1 -> 0\.2"):
+        plan_of(
+            spec_at(
+                tmp_path / "0.1",
+                hypotheses=HYPOTHESES,
+                space=GOOD,
+                verify={"pairs": [5], "smallest": 0.2},
+            )
+        )
+
+
 def test_plan_is_not_changed_once_losses_are_known(tmp_path: Path) -> None:
     spec = searched(tmp_path)
     planned(spec)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -113,8 +114,7 @@ def assert_all_complete(spec: StudySpec) -> None:
 def whole(spec: StudySpec, new_study: NewStudy, script: object) -> list[list[dict[str, object]]]:
     """The points of all trials where nothing happens."""
     same = spec.at(spec.folder / "whole" / spec.path.name)
-    same.folder.mkdir()
-    (same.folder / "qa.md").write_bytes((spec.folder / "qa.md").read_bytes())
+    shutil.copytree(spec.folder, same.folder, ignore=shutil.ignore_patterns("whole"))
     assert work(order_for(same)) == WorkReport()
     return points_of(same)
 

@@ -121,7 +121,29 @@ def test_p_value_and_interval_say_the_same(num_pairs: int, num_looks: int) -> No
     assert 10 < sum(called) < 190, "both happen"
 
 
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_effect_that_just_does_not_matter_is_seldom_called_one(side: int) -> None:
+    rng = np.random.default_rng(1)
+    effects = [
+        paired_effect(rng.normal(side * 2.0, 1, 5), smallest=2.0) for _ in range(NUM_NULL_STUDIES)
+    ]
+    assert np.mean([effect.p_value <= 0.05 for effect in effects]) <= 0.05
+
+
+@given(FEW, st.floats(0, 2))
+def test_what_matters_has_an_interval_beyond_the_smallest_effect(
+    values: list[float], smallest: float
+) -> None:
+    effect = paired_effect(values, smallest=smallest)
+    assert effect.p_value >= paired_effect(values).p_value - 1e-9
+    assert effect.low == paired_effect(values).low
+    if effect.spread > 0 and effect.p_value <= 0.05:
+        assert effect.low > smallest or effect.high < -smallest
+
+
 def test_equal_differences_are_judged_by_their_signs() -> None:
+    assert paired_effect([0.5] * 5, smallest=0.5).p_value == 1
+    assert paired_effect([0.5] * 5, smallest=0.4).p_value == 1 / 16
     assert paired_effect([0.0] * 5).p_value == 1
     effect = paired_effect([0.2] * 5)
     assert (effect.low, effect.high, effect.p_value) == (0.2, 0.2, 0.0625)

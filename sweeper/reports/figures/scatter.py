@@ -13,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator
+from numpy.typing import NDArray
 
 from sweeper.curves.finding import StopReason
 from sweeper.reports import canvas
@@ -39,8 +40,9 @@ def figure_learning_rate_batch(results: StudyResults) -> Figure:
     axes = figure.add_subplot()
     axes.set_title("Learning rate and effective batch; colour is the last validation loss")
     norm = _loss_norm(results, places)
+    area = 1.3 * canvas.crowding(len(places))
     for reason in MARKER_ORDER:
-        _draw_reason(axes, [p for p in places if p.trial.stop_reason is reason], norm)
+        _draw_reason(axes, [p for p in places if p.trial.stop_reason is reason], norm, area)
     _ring(axes, results, places)
     _show_axes(axes, places)
     if norm is not None:
@@ -91,7 +93,7 @@ def _evaluations(trial: TrialResult) -> list[float]:
     return canvas.finite(point.val_loss for point in trial.curve)
 
 
-def _draw_reason(axes: Axes, places: list[_Place], norm: Normalize | None) -> None:
+def _draw_reason(axes: Axes, places: list[_Place], norm: Normalize | None, area: float) -> None:
     """Markers of one way to end; a trial without a finite loss stays white."""
     if not places:
         return
@@ -100,20 +102,24 @@ def _draw_reason(axes: Axes, places: list[_Place], norm: Normalize | None) -> No
         [place.learning_rate for place in places],
         [place.batch_log2 for place in places],
         marker=canvas.MARKERS[reason][0],
-        s=1.3 * canvas.marker_area(reason),
-        color=[_colour(place.trial.val_loss, norm) for place in places],
+        s=area * canvas.marker_area(reason),
+        color=_colours([place.trial.val_loss for place in places], norm),
         edgecolors="#333333",
-        linewidths=0.8,
+        linewidths=min(0.8, area),
         zorder=3,
         alpha=0.9,
         label="running" if reason is None else reason.value,
     )
 
 
-def _colour(loss: float | None, norm: Normalize | None) -> tuple[float, ...]:
-    if norm is None or loss is None or not math.isfinite(loss):
-        return (1.0, 1.0, 1.0, 1.0)
-    return tuple(matplotlib.colormaps["viridis"](norm(loss)))
+def _colours(losses: list[float | None], norm: Normalize | None) -> NDArray[np.float64]:
+    """Red, green, blue and opacity of each; white where there is no loss to show."""
+    values = np.array([math.nan if loss is None else loss for loss in losses])
+    known = np.isfinite(values)
+    colours = np.ones((len(values), 4))
+    if norm is not None and known.any():
+        colours[known] = matplotlib.colormaps["viridis"](norm(values[known]))
+    return colours
 
 
 def _ring(axes: Axes, results: StudyResults, places: list[_Place]) -> None:
@@ -171,7 +177,7 @@ def _reason_handles(places: list[_Place]) -> list[Line2D]:
     for reason in reversed(MARKER_ORDER):
         amount = sum(place.trial.stop_reason is reason for place in places)
         if amount:
-            text = f"{canvas.marker_name(reason)}: {amount}"
+            text = f"{canvas.marker_name(reason)}: {amount:,}"
             handles.append(canvas.legend_marker(reason, text, face="#bbbbbb"))
     return handles
 
@@ -180,5 +186,5 @@ def _unplaced(results: StudyResults, places: list[_Place]) -> list[Line2D]:
     missing = len(results.trials) - len(places)
     if not missing:
         return []
-    text = f"not drawn (no learning rate or batch size): {missing}"
+    text = f"not drawn (no learning rate or batch size): {missing:,}"
     return [Line2D([], [], linestyle="", label=text)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
+from collections.abc import Mapping
 
 import matplotlib
 import numpy as np
@@ -15,6 +17,7 @@ from sweeper.reports.figures.scatter import jitter
 from sweeper.search.results import StudyResults, TrialResult
 
 _MOST_BATCHES = 6
+_AREA = 58.0  # of a marker, in points squared
 
 
 def figure_throughput(results: StudyResults) -> Figure:
@@ -26,12 +29,16 @@ def figure_throughput(results: StudyResults) -> Figure:
     axes = figure.add_subplot()
     evaluation = "left out" if results.spec.command is None else "included"
     axes.set_title(f"Training speed by block size (evaluation {evaluation})")
-    blocks = sorted({_block(trial) for trial in measured}, key=_numeric)
+    columns: dict[str, list[TrialResult]] = defaultdict(list)
+    for trial in measured:
+        columns[_block(trial)].append(trial)
+    columns = {block: columns[block] for block in sorted(columns, key=_numeric)}
     colours = _batch_colours(measured)
-    for column, block in enumerate(blocks):
-        _draw_column(axes, column, [t for t in measured if _block(t) == block], colours)
+    area = _AREA * canvas.crowding(len(measured))
+    for column, trials in enumerate(columns.values()):
+        _draw_column(axes, column, trials, colours, area)
     _draw_baseline_speed(axes, results)
-    _show_columns(axes, blocks, measured)
+    _show_columns(axes, columns, measured)
     canvas.legend_below(figure, _speed_handles(axes, colours))
     return figure
 
@@ -64,23 +71,34 @@ def _micro_batch(trial: TrialResult) -> str:
 
 
 def _draw_column(
-    axes: Axes, column: int, trials: list[TrialResult], colours: dict[str, tuple[float, ...]]
+    axes: Axes,
+    column: int,
+    trials: list[TrialResult],
+    colours: dict[str, tuple[float, ...]],
+    area: float,
 ) -> None:
     speeds = canvas.finite(_speed(trial) for trial in trials)
     axes.scatter(
         [column + jitter(trial.number) * 1.2 for trial in trials],
         speeds,
-        s=58,
+        s=area,
         zorder=3,
         c=[colours.get(_micro_batch(trial), canvas.BLUE) for trial in trials],
         edgecolors="#333333",
-        linewidths=0.6,
+        linewidths=min(0.6, area / 20),
         alpha=0.9,
     )
     if len(speeds) < 2:
         return
     median = float(np.median(speeds))
-    axes.hlines(median, column - 0.36, column + 0.36, color=canvas.VERMILLION, linewidth=2.2)
+    axes.hlines(
+        median,
+        column - 0.36,
+        column + 0.36,
+        color=canvas.VERMILLION,
+        linewidth=2.2,
+        zorder=2 if area == _AREA else 4,  # a crowd would hide it
+    )
     axes.annotate(
         words.count(median),
         (column + 0.37, median),
@@ -99,11 +117,12 @@ def _draw_baseline_speed(axes: Axes, results: StudyResults) -> None:
         axes.axhline(speed, color=canvas.BLACK, linestyle="--", linewidth=1.8, label=text)
 
 
-def _show_columns(axes: Axes, blocks: list[str], measured: list[TrialResult]) -> None:
-    counts = [sum(_block(trial) == block for trial in measured) for block in blocks]
-    names = [f"{b}\n{words.plural(n, 'trial')}" for b, n in zip(blocks, counts, strict=True)]
-    axes.set_xticks(range(len(blocks)), names)
-    axes.set_xlim(-0.7, len(blocks) - 0.3)
+def _show_columns(
+    axes: Axes, columns: Mapping[str, list[TrialResult]], measured: list[TrialResult]
+) -> None:
+    names = [f"{block}\n{words.plural(len(ts), 'trial')}" for block, ts in columns.items()]
+    axes.set_xticks(range(len(columns)), names)
+    axes.set_xlim(-0.7, len(columns) - 0.3)
     axes.grid(visible=False, axis="x")
     axes.set_xlabel("block size (tokens)")
     axes.set_ylabel("tokens per second")

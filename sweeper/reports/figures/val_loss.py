@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
@@ -87,10 +88,13 @@ def _draw_thin(axes: Axes, results: StudyResults, drawn: list[TrialResult]) -> l
     named = {trial.number for trial in (results.baseline, results.best) if trial is not None}
     others = [trial for trial in drawn if trial.number not in named]
     opacity = min(0.9, max(0.15, 12 / math.sqrt(max(len(others), 1)) / 3))
-    counts: Counter[str] = Counter()
-    for trial in others:
-        kind, dashes, colour, _ = next(row for row in _KINDS if row[3](trial))
-        counts[kind] += 1
+    kinds = [(trial, *next(row for row in _KINDS if row[3](trial))[:3]) for trial in others]
+    counts = Counter(kind for _, kind, _, _ in kinds)
+    is_crowded = len(others) > canvas.UNCROWDED
+    if is_crowded:
+        _draw_crowd(axes, kinds)
+        kinds = []
+    for trial, _, dashes, colour in kinds:
         axes.plot(
             *_series(trial.curve),
             dashes,
@@ -101,10 +105,27 @@ def _draw_thin(axes: Axes, results: StudyResults, drawn: list[TrialResult]) -> l
             marker="." if len(trial.curve.evaluations()) == 1 else None,
         )
     return [
-        Line2D([], [], linestyle=dashes, color=colour, label=f"{kind}: {counts[kind]}")
+        Line2D(
+            [],
+            [],
+            linestyle="-" if is_crowded else dashes,
+            color=colour,
+            label=f"{kind}: {counts[kind]:,}",
+        )
         for kind, dashes, colour, _ in _KINDS
         if counts[kind]
     ]
+
+
+def _draw_crowd(axes: Axes, kinds: list[tuple[TrialResult, str, str, str]]) -> None:
+    """Thousands of curves: so faint that their number shows, those that completed above."""
+    opacity = max(0.04, 12 / len(kinds))
+    for kind, _, colour, _ in reversed(_KINDS):
+        curves = [np.column_stack(_series(t.curve)) for t, k, _, _ in kinds if k == kind]
+        axes.add_collection(
+            LineCollection(curves, colors=colour, linewidths=0.8, alpha=opacity, zorder=2),
+            autolim=False,
+        )
 
 
 def _draw_named(axes: Axes, results: StudyResults) -> list[Line2D]:
@@ -172,6 +193,7 @@ def _label_end(axes: Axes, trial: TrialResult, name: str, colour: str, shift: fl
 def _draw_stops(axes: Axes, results: StudyResults) -> list[Line2D]:
     """A marker where each trial that did not complete was stopped."""
     low, high = axes.get_ylim()
+    crowding = canvas.crowding(len(results.trials))
     top = high - 0.06 * (high - low)  # below the arrows of curves that leave the picture
     handles = []
     for reason in StopReason:
@@ -183,15 +205,15 @@ def _draw_stops(axes: Axes, results: StudyResults) -> list[Line2D]:
             [_last_tokens(trial) for trial in stopped],
             [min(max(_last_loss(trial, top), low), top) for trial in stopped],
             marker=shape,
-            s=canvas.marker_area(reason),
+            s=crowding * canvas.marker_area(reason),
             color=colour,
             edgecolors="white",
-            linewidths=0.7,
+            linewidths=0.7 * crowding,
             zorder=6,
             clip_on=False,
             label=reason.value,
         )
-        text = f"{words.stop_words(reason)}: {len(stopped)}"
+        text = f"{words.stop_words(reason)}: {len(stopped):,}"
         handles.append(canvas.legend_marker(reason, text))
     return handles
 
@@ -215,7 +237,7 @@ def _draw_clipped(axes: Axes, drawn: list[TrialResult], high: float) -> list[Lin
         [0.985] * len(places),
         transform=axes.get_xaxis_transform(),
         marker="^",
-        s=34,
+        s=34 * canvas.crowding(len(places)),
         facecolors="none",
         edgecolors=canvas.VERMILLION,
         zorder=7,
@@ -229,7 +251,7 @@ def _draw_clipped(axes: Axes, drawn: list[TrialResult], high: float) -> list[Lin
             marker="^",
             markerfacecolor="none",
             markeredgecolor=canvas.VERMILLION,
-            label=f"goes above the border: {len(places)}",
+            label=f"goes above the border: {len(places):,}",
         )
     ]
 

@@ -11,6 +11,9 @@ exclusion is of the storage, not of the study's folder, which machines need not 
   that workers with the proxy and workers with the database exclude each other too. A client that
   goes silent loses the lock after `exclusion.LOCK_SECONDS`.
 
+A server that is started again has forgotten its locks, so their holders ask before they write
+(`guarding`).
+
 A lock out of Optuna's own operations alone (WAITING to RUNNING is atomic on every storage) would
 need a trial for each time it is taken, and a way to take it from the dead; we tried none of that.
 """

@@ -24,15 +24,21 @@ class Access:
         folder: The study's, which is there by the time that anything is said.
         send: Writes down what a trial's holder says, and tells whether it still holds it; called
             alone, and safe to call twice.
+        has_to_leave: See `Patience`.
     """
 
     def __init__(
-        self, opened: OpenStorage, study: str, folder: Path, send: Callable[[Note], bool]
+        self,
+        opened: OpenStorage,
+        study: str,
+        folder: Path,
+        send: Callable[[Note], bool],
+        has_to_leave: Callable[[], bool],
     ) -> None:
         self._exclusion = opened.exclusion
         self._study = study
         self._send = send
-        self._patience = Patience(PATIENCE_SECONDS if opened.is_remote else 0.0)
+        self._patience = Patience(PATIENCE_SECONDS if opened.is_remote else 0.0, has_to_leave)
         self._spool = Spool(folder) if opened.is_remote else None
 
     def opened(self, open_study: Callable[[], _Answer]) -> _Answer:

@@ -7,6 +7,7 @@ import fcntl
 import hashlib
 import os
 import random
+import threading
 import time
 import weakref
 from abc import ABC, abstractmethod
@@ -40,6 +41,13 @@ class Exclusion(ABC):
         Raises:
             StorageInternalError: Who keeps the lock cannot be reached.
             OSError: The lock's file cannot be written, or another process keeps it for too long.
+        """
+
+    def confirm(self) -> None:  # noqa: B027  (a lock of the kernel is not lost)
+        """See that this thread has not lost the lock that it holds, if it holds one.
+
+        Raises:
+            StorageInternalError: It has, or that cannot be known.
         """
 
 
@@ -107,6 +115,7 @@ class PostgresExclusion(Exclusion):
     def __init__(self, url: str) -> None:
         self._engine = sqlalchemy.create_engine(url, pool_pre_ping=True)
         weakref.finalize(self, self._engine.dispose)
+        self._thread = threading.local()
 
     @contextmanager
     def held(self, study: str) -> Iterator[None]:
@@ -117,14 +126,26 @@ class PostgresExclusion(Exclusion):
             self._lock(connection, study)
         except SQLAlchemyError as error:
             raise StorageInternalError("The server's lock cannot be had.") from error
+        self._thread.connection = connection
         try:
             yield
         finally:
+            self._thread.connection = None
             # What was done under the lock is done; a server that is gone has no lock either.
             with suppress(SQLAlchemyError):
                 transaction.rollback()
             with suppress(SQLAlchemyError):
                 connection.close()
+
+    def confirm(self) -> None:
+        """See Exclusion."""
+        connection: sqlalchemy.Connection | None = getattr(self._thread, "connection", None)
+        if connection is None:
+            return
+        try:
+            connection.execute(sqlalchemy.text("SELECT 1"))  # in the transaction of the lock
+        except SQLAlchemyError as error:
+            raise StorageInternalError("The server's lock was lost.") from error
 
     def _lock(self, connection: sqlalchemy.Connection, study: str) -> None:
         milliseconds = int(LOCK_SECONDS * 1000)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 _MARK = "sweeper-lock"
-Verb = Literal["acquire", "release"]
+Verb = Literal["acquire", "confirm", "release"]
 GRANTED = 1
 BUSY = 0
 

@@ -15,7 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeper.errors import StorageError
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import Exclusion, FileExclusion, PostgresExclusion
+from sweeper.search.storages.guarding import GuardedStorage
 from sweeper.search.storages.journal import open_journal
+from sweeper.search.storages.swift import read_swiftly
 from sweeper.study.storage_url import without_password
 
 SQLITE_BUSY_SECONDS = 60
@@ -82,7 +84,8 @@ def _open_sqlite(address: Address) -> OpenStorage:
     options = {"connect_args": {"timeout": SQLITE_BUSY_SECONDS}}
     with exclusion.held(_SCHEMA):
         _use_write_ahead_log(address.path)
-        return OpenStorage(RDBStorage(address.url, engine_kwargs=options), exclusion)
+        storage = RDBStorage(address.url, engine_kwargs=options)
+    return OpenStorage(read_swiftly(storage), exclusion)
 
 
 def _use_write_ahead_log(path: Path) -> None:
@@ -109,12 +112,14 @@ def _open_postgres(address: Address) -> OpenStorage:
     options: dict[str, Any] = {"pool_pre_ping": True}
     with exclusion.held(_SCHEMA):  # two that make the tables at once both fail
         storage = RDBStorage(address.url, engine_kwargs=options)
-    weakref.finalize(storage, storage.engine.dispose)
-    return OpenStorage(storage, exclusion, True)
+    guarded = GuardedStorage(read_swiftly(storage), exclusion)
+    weakref.finalize(guarded, storage.engine.dispose)
+    return OpenStorage(guarded, exclusion, True)
 
 
 def _open_proxy(address: Address) -> OpenStorage:
     from sweeper.search.storages.proxy import ProxyExclusion, ProxyStorage  # grpc takes a while
 
     storage = ProxyStorage(address)
-    return OpenStorage(storage, ProxyExclusion(storage), True)
+    exclusion = ProxyExclusion(storage)
+    return OpenStorage(GuardedStorage(storage, exclusion), exclusion, True)

@@ -47,9 +47,13 @@ class LentLock:
     def answer(self, words: LockWords) -> int:
         """What a client is told: GRANTED or BUSY."""
         with self._mutex:
-            if words.verb == "release":
-                return self._release(words)
-            return self._acquire(words)
+            match words.verb:
+                case "acquire":
+                    return self._acquire(words)
+                case "confirm":
+                    return self._confirm(words)
+                case "release":
+                    return self._release(words)
 
     def _acquire(self, words: LockWords) -> int:
         until = self._clock() + LOCK_SECONDS
@@ -63,6 +67,12 @@ class LentLock:
         hold = ExitStack()
         hold.enter_context(self._exclusion.held(words.study))
         self._lent = _Lent(words.token, until, hold)
+        return GRANTED
+
+    def _confirm(self, words: LockWords) -> int:
+        if self._lent is None or self._lent.token != words.token:
+            return BUSY
+        self._lent.until = self._clock() + LOCK_SECONDS
         return GRANTED
 
     def _release(self, words: LockWords) -> int:

@@ -7,25 +7,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from sweeper.study import StudySpec
-from tests.search.fakes import spec_at
-from tests.search.storages.servers import Proxy, postgres_server
+from tests.search.fakes import plain, spec_at
+from tests.servers import PostgresServer, Proxy
 
 KINDS = ("sqlite", "journal", "postgresql", "grpc")
 
 NewSpec = Callable[..., StudySpec]
 
 
+def new_proxy(folder: Path) -> Proxy:
+    """One that serves `served.db` in a folder."""
+    study = folder / "served.yaml"
+    study.write_text(yaml.safe_dump(plain(data={"train": "builtin:pydoc-qa"})), "utf-8")
+    return Proxy(study, "storage=sqlite:///served.db")
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
-    with postgres_server() as url:
-        yield url
+    with PostgresServer() as server:
+        yield server.url
 
 
 @pytest.fixture(scope="session")
 def proxy_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    proxy = Proxy(tmp_path_factory.mktemp("served") / "study.db")
+    proxy = new_proxy(tmp_path_factory.mktemp("served"))
     proxy.start()
     yield proxy.url
     proxy.kill()

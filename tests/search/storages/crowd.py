@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeper.search.store import StudyStore
 from tests.search.fakes import TOKENS_PER_TRIAL, claimed, result, spec_at
-from tests.search.storages.servers import ROOT
+from tests.servers import ROOT
 
 DIED = 9
 

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from optuna.exceptions import StorageInternalError
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweeper.curves import StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.clock import StudyClock
 from sweeper.search.outcomes import Result
+from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
 from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
+from sweeper.search.storages.opening import open_storage
 from sweeper.search.storages.serving import LentLock
 from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
-from tests.search.storages.servers import Proxy
+from tests.search.storages.conftest import new_proxy
+from tests.servers import PostgresServer, Proxy
 
 
 @pytest.fixture
 def proxy(tmp_path: Path) -> Iterator[Proxy]:
-    server = Proxy(tmp_path / "served.db")
+    server = new_proxy(tmp_path)
     server.start()
     yield server
     server.kill()
@@ -61,6 +70,87 @@ def test_what_is_said_meanwhile_is_kept_and_sent_and_claims_wait(
     assert trials[0].intermediate_values == {1000: 5.5}
     assert trials[1].state is TrialState.RUNNING
     assert not (spec.output_folder / "spool.jsonl").exists()
+
+
+def test_what_only_looks_on_goes_on_meanwhile(proxy: Proxy, spec: StudySpec) -> None:
+    store = StudyStore(spec, create=True)
+    claim, clock = claimed(store), StudyClock(store)
+    assert store.report(claim, 1000, 5.5)
+    assert store.shown_losses(claim) == {1000: 5.5}
+    proxy.kill()
+
+    assert store.shown_losses(claim) == {}  # and is shown again
+    clock.save()
+    proxy.start()
+    clock.save()
+
+    assert store.study.user_attrs[attrs.SECONDS_SPENT] > 0
+
+
+def test_who_is_to_leave_does_not_wait_for_a_server(
+    proxy: Proxy, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeper.search.storages.patience.LEAVING_SECONDS", 0.3)
+    StudyStore(spec, create=True)
+    is_leaving = threading.Event()
+    store = StudyStore(spec, create=False, has_to_leave=is_leaving.is_set)
+    claim = claimed(store)
+    proxy.kill()
+    asked = threading.Timer(0.2, is_leaving.set)
+    asked.start()
+
+    with pytest.raises(StorageInternalError):  # the other way to come back is after five minutes
+        store.claim("me")
+    with pytest.raises(StorageInternalError):
+        store.release(claim)
+
+    assert is_leaving.is_set()
+
+
+def test_a_server_that_is_silent_counts_as_away(
+    proxy: Proxy, spec: StudySpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = StudyStore(spec, create=True)
+    claim = claimed(store)
+    monkeypatch.setattr("sweeper.search.storages.proxy.CALL_SECONDS", 0.3)
+    monkeypatch.setattr("sweeper.search.storages.proxy.GREETING_SECONDS", 0.3)
+    proxy.signal(signal.SIGSTOP)
+
+    assert store.report(claim, 1000, 5.5)
+    assert store.report(claim, 2000, 5.25)
+    monkeypatch.undo()
+    proxy.signal(signal.SIGCONT)
+    assert store.finish(claim, result(val_loss=5.0))
+
+    trial = StudyStore(spec, create=False).trials()[0]
+    assert trial.intermediate_values == {1000: 5.5, 2000: 5.25}
+    assert trial.state is TrialState.COMPLETE
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "grpc"])
+def test_nothing_is_written_under_a_lock_that_the_server_has_forgotten(
+    kind: str, proxy: Proxy, tmp_path: Path
+) -> None:
+    with ExitStack() as stack:
+        if kind == "grpc":
+            url, end, begin = proxy.url, proxy.kill, proxy.start
+        else:
+            server = stack.enter_context(PostgresServer())
+            url, end, begin = server.url, partial(server.stop, "immediate"), server.start
+        opened = open_storage(Address.read(url, tmp_path))
+        study = opened.storage.create_new_study([StudyDirection.MINIMIZE], "study")
+
+        with opened.exclusion.held("study"):
+            opened.storage.set_study_user_attr(study, "mine", 1)
+            end()
+            begin()
+            with pytest.raises(StorageInternalError):
+                opened.storage.create_new_trial(study)
+
+        assert opened.storage.get_study_user_attrs(study) == {"mine": 1}
+        assert opened.storage.get_all_trials(study) == []
+        with opened.exclusion.held("study"):
+            opened.storage.create_new_trial(study)
 
 
 def test_a_dead_workers_last_words_are_sent_by_the_next(proxy: Proxy, spec: StudySpec) -> None:
