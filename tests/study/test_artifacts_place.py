@@ -12,8 +12,9 @@ from sweeper.study.artifacts_place import bucket_and_prefix
 
 STUDY = """\
 name: small
-budget: {trials: 2, tokens_per_trial: 4k}
+budget: {trials: 2, tokens_per_trial: 400k}
 engine: {command: python train.py}
+space: {batch_size: [4, 8]}
 storage: postgresql://host/db
 """
 
@@ -21,6 +22,7 @@ storage: postgresql://host/db
 def study(folder: Path, more: str = "") -> Path:
     path = folder / "study.yaml"
     path.write_text(STUDY + more)
+    (folder / "train.py").touch()
     return path
 
 
@@ -40,7 +42,7 @@ def test_a_bucket_or_a_folder_and_the_study_is_the_same(place: str, tmp_path: Pa
         ("s3://bucket/../other bucket", "cannot use the text"),
         ("s3://KEY:SECRET@bucket", "cannot use what stands here"),
         ("gs://bucket", "cannot use the text 'gs://bucket'"),
-        ("5", "expected a text, got 5"),
+        ("5", "expected a text, got the number 5"),
     ],
 )
 def test_what_it_cannot_be_is_said_with_line_and_column(
@@ -49,7 +51,7 @@ def test_what_it_cannot_be_is_said_with_line_and_column(
     with pytest.raises(StudyFileError) as caught:
         load_study(study(tmp_path, f"artifacts: {place}\n"))
     text = str(caught.value)
-    assert f"study.yaml:5:12  artifacts: {said}" in text
+    assert f"study.yaml:6:12  artifacts: {said}" in text
     assert "s3://BUCKET/PREFIX" in text
     assert "SECRET" not in text
 
