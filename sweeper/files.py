@@ -22,6 +22,16 @@ _SAMPLE_BYTES = 65_536
 _MANY_NULS, _FEW_NULS = 0.4, 0.05
 
 
+def _read_umask() -> int:
+    """The process's mask. To read it is to set it for a moment, for all threads."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+_UMASK = _read_umask()  # now, while there is one thread
+
+
 def write_durably(path: Path, content: bytes) -> None:
     """Replace a file's content at once, and not before the new content is on the disk.
 
@@ -39,7 +49,7 @@ def write_durably(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(0o666 & ~_UMASK)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -63,13 +73,6 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _umask() -> int:
-    """The process's mask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def find_encoding(raw: bytes) -> tuple[bytes, str]:

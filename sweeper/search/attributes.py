@@ -20,6 +20,8 @@ AUDIT = "audit"
 LEASE = "lease"
 CRASHES = "crashes"
 OVERFLOW = "out_of_memory_with"
+ARTIFACT = "artifact"
+ENDED_BY = "ended_by"
 
 # A constraint of a trial
 VIOLATION = "violation"
@@ -28,3 +30,6 @@ VIOLATION = "violation"
 IDENTITY = "study_file"
 SECONDS_SPENT = "seconds_spent"
 PLANNED_SEEDS = "planned_seeds"
+FLOORS = "floors"
+LATE_ARTIFACT = "artifact:"  # and the number of an ended trial, whose attributes are closed
+WORKER_SECONDS = "worker_seconds:"  # and the worker's name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import traceback
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -34,12 +35,20 @@ class Books:
         store: The study's.
         holding: The trials that the worker has in hand.
         stop_file: Has the other workers leave, where the study cannot go on.
+        deliver: Called with a claim before its end is told.
     """
 
-    def __init__(self, store: StudyStore, holding: Holding, stop_file: Path) -> None:
+    def __init__(
+        self,
+        store: StudyStore,
+        holding: Holding,
+        stop_file: Path,
+        deliver: Callable[[Claim], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._holding = holding
         self._stop_file = stop_file
+        self._deliver = deliver
 
     def report(self, claim: Claim, point: Point) -> None:
         """Show a rung's loss to everybody; a point between two rungs has none."""
@@ -76,9 +85,9 @@ class Books:
         val_loss = values[attrs.VAL_LOSS]
         assert isinstance(val_loss, float), "completed trials have a validation loss"
         self._keep_begun(claim)
-        curve = read_curve(trial_folder(self._store.spec, number) / "curve.jsonl")
-        for point in curve.evaluations():
-            self.report(claim, point)
+        # By the storage: the files may be on the machine where that trial was trained.
+        for tokens, loss in self._store.trials()[number].intermediate_values.items():
+            self._store.report(claim, tokens, loss)
         self._store.annotate(claim, {attrs.MANIFEST: values.get(attrs.MANIFEST)})
         self.end(claim, Result(stop, val_loss, 0, 0.0, same_as=number))
 
@@ -110,6 +119,7 @@ class Books:
         """Tell how a trial ended; without a baseline the other workers need not go on either."""
         if self._has_lost(claim):
             return
+        self._deliver(claim)
         note_trial(self._store, claim, result)
         self._store.finish(claim, result)
         self._holding.drop(claim)

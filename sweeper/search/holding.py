@@ -25,11 +25,18 @@ class Holding:
     Args:
         store: Of the study.
         keep_up: Called as often as the leases are renewed.
+        hand_over: Called with a claim before it is left to others.
     """
 
-    def __init__(self, store: StudyStore, keep_up: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        store: StudyStore,
+        keep_up: Callable[[], None] = lambda: None,
+        hand_over: Callable[[Claim], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._keep_up = keep_up
+        self._hand_over = hand_over
         self._claims: dict[int, Claim] = {}
         self._held_at: dict[int, float] = {}  # Unix time of the newest renewal
         self._lost: set[int] = set()
@@ -64,11 +71,13 @@ class Holding:
 
     def release(self, claim: Claim) -> None:
         """Let go of a claim whose trial can go on from its checkpoint."""
+        self._hand_over(claim)
         self.drop(claim)
         self._store.release(claim)
 
     def abandon(self, claim: Claim) -> None:
         """Let go of a claim whose training process died."""
+        self._hand_over(claim)
         self.drop(claim)
         self._store.abandon(claim)
 

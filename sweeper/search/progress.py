@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.curves import Point, StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.artifacts.record import known_point
 from sweeper.search.prescribed import most_trials
-from sweeper.search.storage import newest_point
 from sweeper.search.store import StudyStore
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
@@ -115,7 +115,7 @@ def _running(spec: StudySpec, trial: FrozenTrial) -> RunningTrial:
     return RunningTrial(
         number=trial.number,
         label=label or trial.user_attrs.get(attrs.HYPOTHESIS) or "",
-        point=newest_point(spec, trial.number),
+        point=known_point(spec, trial),
         total_steps=course.total_steps,
         total_tokens=course.total_tokens,
     )

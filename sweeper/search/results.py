@@ -17,6 +17,8 @@ from sweeper.diagnosis.floors import Floors, read_floors
 from sweeper.errors import NoCompletedTrialError, UsageError
 from sweeper.logs import read_log
 from sweeper.search import attributes as attrs
+from sweeper.search.artifacts.fetching import fetch_ended
+from sweeper.search.artifacts.record import known_lost, known_point
 from sweeper.search.audit import Audit
 from sweeper.search.progress import stop_reason_of
 from sweeper.search.storage import trial_folder
@@ -25,7 +27,7 @@ from sweeper.search.timesheets import worker_seconds
 from sweeper.search.verdicts import Verification, load_verification
 from sweeper.study import StudySpec
 from sweeper.training.examination import Examination, read_examination
-from sweeper.training.lost import Lost, read_lost
+from sweeper.training.lost import Lost
 
 MIN_TRIALS_FOR_IMPORTANCE = 8
 
@@ -162,6 +164,7 @@ def load_results(store: StudyStore) -> StudyResults:
         LogError: The baseline's recorded log cannot be read.
     """
     spec = store.spec
+    fetch_ended(store)
     trials = tuple(_trial_result(spec, trial) for trial in store.trials())
     recorded = None
     if spec.baseline.recorded is not None:
@@ -174,7 +177,7 @@ def load_results(store: StudyStore) -> StudyResults:
         recorded=recorded,
         verification=load_verification(spec),
         wall_clock_s=float(store.study.user_attrs.get(attrs.SECONDS_SPENT, 0.0)),
-        worker_s=worker_seconds(spec),
+        worker_s=worker_seconds(spec, store.study.user_attrs),
         floors=read_floors(spec.output_folder),
     )
 
@@ -186,7 +189,7 @@ def _trial_result(spec: StudySpec, trial: FrozenTrial) -> TrialResult:
     folder = trial_folder(spec, trial.number)
     source = folder if same_as is None else trial_folder(spec, same_as)
     curve = read_curve(source / "curve.jsonl") if (source / "curve.jsonl").is_file() else Curve()
-    last = curve.points[-1] if curve.points else None
+    last = None if ended else known_point(spec, trial)
     running = trial.state is TrialState.RUNNING and values.get(attrs.LEASE) is not None
     return TrialResult(
         number=trial.number,
@@ -205,7 +208,7 @@ def _trial_result(spec: StudySpec, trial: FrozenTrial) -> TrialResult:
         audit=Audit.read(values.get(attrs.AUDIT)),
         lost=Lost(values.get(attrs.LOST_TOKENS, 0), values.get(attrs.LOST_SECONDS, 0.0))
         if ended
-        else read_lost(folder),
+        else known_lost(spec, trial),
         examination=read_examination(folder),
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import WorkerError
+from sweeper.search.artifacts.shipping import send_owed
 from sweeper.search.clock import StudyClock
 from sweeper.search.clusters import Cluster, cluster_of, is_on_cluster
 from sweeper.search.crew import Crew, choose_crew
@@ -75,6 +76,7 @@ class _Runner:
 
     def run(self) -> RunOutcome:
         self._store = StudyStore(self._spec, create=True)
+        send_owed(self._store)
         self._stop_file = make_stop_file(self._spec)
         self._clock = StudyClock(self._store)
         self._idle_since = time.monotonic()

@@ -75,7 +75,9 @@ def tokens_so_far(spec: StudySpec, number: int) -> int:
 
 
 def has_begun(spec: StudySpec) -> bool:
-    """Whether the study has been run on this machine's folder."""
+    """Whether the study may have been run, by what this machine has of it."""
     if spec.storage == "default":
         return database_file(spec).is_file()
+    if spec.artifacts is not None:  # elsewhere, perhaps: its storage knows
+        return True
     return spec.output_folder.is_dir()

@@ -14,37 +14,32 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweeper.curves import Stop, StopReason
+from sweeper.curves import Stop
 from sweeper.errors import StorageError
 from sweeper.search import attributes as attrs
 from sweeper.search.admission import Admission
+from sweeper.search.artifacts.record import known_lost
 from sweeper.search.audit import Audit
-from sweeper.search.claim import Claim
+from sweeper.search.claim import Claim, is_held_by
 from sweeper.search.earlier import earlier_trials
 from sweeper.search.leases import Lease
 from sweeper.search.opening import open_study
-from sweeper.search.outcomes import Result, failure, tokens_paid
+from sweeper.search.outcomes import Result, tokens_paid
 from sweeper.search.prescribed import most_trials
 from sweeper.search.proposals import Rules
 from sweeper.search.space import as_plain, draw, record
 from sweeper.search.storage import (
     has_begun,
-    last_words,
     make_folder,
-    newest_point,
     storage_address,
-    trial_folder,
 )
 from sweeper.search.storages.access import Access
 from sweeper.search.storages.exclusion import FileExclusion
 from sweeper.search.storages.opening import OpenStorage, open_storage
 from sweeper.search.storages.spool import Note
-from sweeper.search.telling import tell_result
+from sweeper.search.telling import given_up, tell_result
 from sweeper.search.turns import has_to_wait, left_behind
 from sweeper.study import Hyperparameters, StudySpec
-from sweeper.training.lost import Lost, read_lost
-
-_ENDED = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL)
 
 
 class StudyStore:
@@ -74,13 +69,14 @@ class StudyStore:
         self._earlier_trials: list[FrozenTrial] | None = None
         if create:
             self._earlier()  # before anything is made, if it is to be refused
-            make_folder(spec.output_folder)
         elif not has_begun(spec):
             raise StorageError(
                 f"{spec.name} has not been run yet: there is no study in its folder "
                 f"{spec.output_folder.parent.name}/{spec.output_folder.name}. "
                 f"Next: sweeper run {spec.path.name}"
             )
+        if create or spec.artifacts is not None:
+            make_folder(spec.output_folder)
         opened = open_storage(storage_address(spec)) if storage is None else _lent(spec, storage)
         self.storage = opened.storage
         self._access = Access(
@@ -141,19 +137,12 @@ class StudyStore:
             was_left_alive = trial.user_attrs.get(attrs.LEASE) is None
             crashes = trial.user_attrs.get(attrs.CRASHES, 0) + (not was_left_alive)
             if crashes > self.spec.workers.retries:
-                self._give_up(trial.number, crashes)
+                self._tell(trial.number, given_up(self.spec, trial, crashes))
                 continue
             self._set(self._id(trial.number), {attrs.CRASHES: crashes})
             if claim := self._take_or_put_back(trial.number, owner):
                 return claim
         return None
-
-    def _give_up(self, number: int, crashes: int) -> None:
-        times = "once" if crashes == 1 else f"{crashes} times"
-        text = f"its worker died {times} while training it"
-        last = last_words(self.spec, number)
-        stop = Stop(StopReason.ERROR, f"{text}: {last}" if last else text)
-        self._tell(number, failure(stop, newest_point(self.spec, number)))
 
     def _take_again(self, owner: str) -> Claim | None:
         """The trial that this worker had half taken when the storage's server went away."""
@@ -209,15 +198,12 @@ class StudyStore:
         if budget.tokens is None:
             return True
         spent = sum(
-            budget.tokens_per_trial + self._lost(trial.number).tokens
+            budget.tokens_per_trial + known_lost(self.spec, trial).tokens
             if trial.state is TrialState.RUNNING
             else tokens_paid(trial.user_attrs)
             for trial in trials
         )
         return bool(spent + budget.tokens_per_trial <= budget.tokens)
-
-    def _lost(self, number: int) -> Lost:
-        return read_lost(trial_folder(self.spec, number))
 
     def _take(self, number: int, owner: str) -> Claim:
         self._half_taken = number
@@ -286,9 +272,7 @@ class StudyStore:
         return self._access.alone(lambda: self._renew(claim), persists=False)
 
     def _is_held_by(self, trial_id: int, owner: str) -> bool:
-        trial = self.storage.get_trial(trial_id)
-        lease = Lease.read(trial.user_attrs.get(attrs.LEASE))
-        return trial.state not in _ENDED and lease is not None and lease.owner == owner
+        return is_held_by(self.storage.get_trial(trial_id), owner)
 
     def _renew(self, claim: Claim) -> bool:
         if not self._is_held_by(claim.trial_id, claim.lease.owner):
@@ -344,12 +328,23 @@ class StudyStore:
         """Set user attributes of a trial."""
         self._access.persist(lambda: self._set(claim.trial_id, values))
 
+    def annotate_held(self, claim: Claim, values: Mapping[str, Any]) -> bool:
+        """Likewise under the study's lock; False, and nothing set, without a lease."""
+
+        def annotate() -> bool:
+            is_held = self._is_held_by(claim.trial_id, claim.lease.owner)
+            self._set(claim.trial_id, values if is_held else {})
+            return is_held
+
+        return self._access.alone(annotate)
+
     def note_audit(self, claim: Claim, audit: Audit) -> None:
         """Write down the stop that a trial goes on from; after a resume, the first one stays."""
 
         def note() -> None:
-            if attrs.AUDIT not in self.storage.get_trial(claim.trial_id).user_attrs:
-                since = replace(audit, lost=self._lost(claim.number))
+            trial = self.storage.get_trial(claim.trial_id)
+            if attrs.AUDIT not in trial.user_attrs:
+                since = replace(audit, lost=known_lost(self.spec, trial))
                 self._set(claim.trial_id, {attrs.AUDIT: since.as_dict()})
 
         self._access.persist(note)
@@ -369,6 +364,8 @@ class StudyStore:
         for tokens, val_loss in note.losses:
             self.storage.set_trial_intermediate_value(trial_id, tokens, val_loss)
         if note.result is not None:
+            if self.spec.artifacts is not None:
+                self._set(trial_id, {attrs.ENDED_BY: note.owner})
             self._tell(note.number, note.result)
         return True
 

@@ -1,4 +1,4 @@
-"""Writing down in Optuna how a trial ended."""
+"""How a trial ended, written down in Optuna."""
 
 from __future__ import annotations
 
@@ -7,17 +7,26 @@ from typing import Any
 
 import optuna
 from optuna.storages import BaseStorage
-from optuna.trial import Trial, TrialState
+from optuna.trial import FrozenTrial, Trial, TrialState
 
-from sweeper.curves import StopReason
+from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.artifacts.record import known_lost, known_point, told_words
 from sweeper.search.memory import place_of
-from sweeper.search.outcomes import Result, violation
-from sweeper.search.storage import trial_folder
+from sweeper.search.outcomes import Result, failure, violation
+from sweeper.search.storage import last_words
 from sweeper.study import StudySpec
-from sweeper.training.lost import read_lost
 
 _STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
+
+
+def given_up(spec: StudySpec, trial: FrozenTrial, crashes: int) -> Result:
+    """What becomes of a trial whose workers have died so often that it is not begun again."""
+    times = "once" if crashes == 1 else f"{crashes} times"
+    text = f"its worker died {times} while training it"
+    last = last_words(spec, trial.number) or told_words(trial)
+    stop = Stop(StopReason.ERROR, f"{text}: {last}" if last else text)
+    return failure(stop, known_point(spec, trial))
 
 
 def tell_result(
@@ -32,7 +41,9 @@ def tell_result(
         number: The trial's.
         result: What it came to.
     """
-    lost = read_lost(trial_folder(spec, number))
+    study_id = storage.get_study_id_from_name(spec.folder_name)
+    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
+    lost = known_lost(spec, storage.get_trial(trial_id))
     values: dict[str, Any] = {
         attrs.STOP_REASON: result.stop.reason.value,
         attrs.EVIDENCE: result.stop.evidence,
@@ -45,8 +56,6 @@ def tell_result(
     }
     if result.overflow is not None:
         values[attrs.OVERFLOW] = {"micro_batch": result.overflow, "place": place_of(spec)}
-    study_id = storage.get_study_id_from_name(spec.folder_name)
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
     for key, value in values.items():
         storage.set_trial_user_attr(trial_id, key, value)
     if attrs.VIOLATION not in storage.get_trial(trial_id).constraints:

@@ -161,6 +161,7 @@ def look_study(spec: StudySpec, plan: Plan, look: int | None, keys: Sequence[str
         "evaluate": {**plain["evaluate"], "split": judged_split(spec)},
         "hypotheses": [],
         "verify": None,
+        "artifacts": None,  # a look is trained where its plan lies
         "budget": {
             "trials": 1 + len(others),
             "tokens_per_trial": spec.budget.tokens_per_trial,

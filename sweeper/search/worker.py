@@ -16,6 +16,7 @@ from optuna.exceptions import StorageInternalError
 from sweeper.curves import Point, Stop, StopReason
 from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search import attributes as attrs
+from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.audit import Audit
 from sweeper.search.books import Books
 from sweeper.search.child import ChildDied, Nursery
@@ -138,23 +139,29 @@ class _Worker:
         self._num_points = 0
 
     def run(self) -> None:
-        sheet = Timesheet(self._spec, self._owner)
+        sheet = Timesheet(self._spec, self._owner, self._tell_seconds)
         self._store = StudyStore(
             self._spec, create=False, has_to_leave=lambda: self._leave() is not None
         )
+        self._shipping = Shipping(self._store, lambda: self._leave() is not None)
 
         def keep_up() -> None:
             sheet.save()
             self._keep_up()
 
-        with sheet, Holding(self._store, keep_up) as self._holding:
-            self._books = Books(self._store, self._holding, self._order.stop_file)
+        hand_over, deliver = self._shipping.hand_over, self._shipping.deliver
+        with sheet, self._shipping, Holding(self._store, keep_up, hand_over) as self._holding:
+            self._books = Books(self._store, self._holding, self._order.stop_file, deliver)
             if self._order.nursery is None:
                 train_at(self, self._spec, self._order.setup)
             else:
                 self._train_in_children(self._order.nursery)
         if self._error is not None:
             raise self._error
+
+    def _tell_seconds(self, seconds: float) -> None:
+        if self._spec.artifacts is not None:  # else everybody sees the sheet
+            self._store.study.set_user_attr(f"{attrs.WORKER_SECONDS}{self._owner}", seconds)
 
     def _train_in_children(self, nursery: Nursery) -> None:
         """In one child, and in another where one has died or trials had to be alone."""
@@ -218,6 +225,7 @@ class _Worker:
                 if claim is None:
                     return None
                 self._holding.add(claim)
+                self._shipping.bring(claim)
                 same = self._store.same_experiment(claim)
                 if same is not None:
                     self._books.lend(claim, same.number, same.user_attrs)
@@ -231,6 +239,7 @@ class _Worker:
         folder = trial_folder(self._spec, claim.number)
         manifest = folder.relative_to(self._spec.output_folder) / "manifest.json"
         self._store.annotate(claim, {attrs.MANIFEST: manifest.as_posix()})
+        self._shipping.begin(claim)
         self._claims[claim.number] = claim
         return Task(claim.number, claim.hyperparameters, folder, claim.is_protected)
 
@@ -297,6 +306,7 @@ class _Worker:
             self._num_alone -= 1
         with self._study_errors():
             if isinstance(ended, Exception) and self._holding.has_lost(claim):
+                self._shipping.forget(claim)
                 self._holding.drop(claim)  # its files are another's, and may have met with theirs
             elif isinstance(ended, STUDY_ERRORS):
                 self._error = self._error or ended

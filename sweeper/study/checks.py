@@ -249,6 +249,14 @@ def _real_changes(
             yield Issue(("hypotheses", index, "change"), message)
 
 
+def _artifacts(artifacts: str | None, storage: str) -> Iterator[Issue]:
+    """Who does not see the study's folder does not see a database in it either."""
+    if artifacts is not None and storage == "default":
+        message = "workers elsewhere cannot see storage: default, which lies in the study's folder"
+        allowed = "allowed: null; or a storage of postgresql://, grpc:// or an absolute path"
+        yield Issue(("artifacts",), f"{message} ({allowed})")
+
+
 _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
     (("budget", "hypotheses", "trials"), _budget_of_trials),
     (("budget",), _budget_of_tokens),
@@ -267,4 +275,5 @@ _CHECKS: tuple[tuple[tuple[str, ...], Callable[..., Iterator[Issue]]], ...] = (
     (("search", "trials"), _sampler_and_trials),
     (("hypotheses",), _names),
     (("hypotheses", "baseline", "seed"), _real_changes),
+    (("artifacts", "storage"), _artifacts),
 )

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 
-_TOP_LEVEL_OUTSIDE = frozenset({"verify", "workers", "storage", "output"})
+_TOP_LEVEL_OUTSIDE = frozenset({"verify", "workers", "storage", "artifacts", "output"})
 _ENGINE_OUTSIDE = frozenset({"grace"})
 _PRUNE_OUTSIDE = frozenset({"audit"})
 _BUDGET_OUTSIDE = frozenset({"trials", "tokens", "wall_clock", "time_per_trial", "price"})

@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, PrivateAttr, field_serializer, model_validator
 
-from sweeper.study import storage_url
+from sweeper.study import artifacts_place, storage_url
 from sweeper.study.checks import issues_between_sections
 from sweeper.study.engine import CommandEngine, EngineForm
 from sweeper.study.hyperparameters import (
@@ -101,6 +101,22 @@ class StudySpec(Section):
         "default",
         description="default (SQLite in the study's folder), sqlite:///FILE, postgresql://…, "
         "grpc://HOST:PORT (of `sweeper storage serve`) or a journal: journal:///FILE, FILE.log.",
+    )
+    artifacts: (
+        Annotated[
+            str,
+            Text(
+                pattern=artifacts_place.PATTERN,
+                allowed=artifacts_place.ALLOWED,
+                may_be_secret=True,
+            ),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="Where trials' checkpoints, curves and adapters are kept for workers that do "
+        "not see this study's folder: s3://BUCKET/PREFIX, or a folder that all see, relative to "
+        "the study file. null: all see the study's folder.",
     )
     output: Annotated[str, Text()] | None = Field(
         None, description="Folder for results, relative to the study file; null: reports."

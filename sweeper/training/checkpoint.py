@@ -24,6 +24,16 @@ from safetensors.torch import save as dump_tensors
 
 from sweeper.errors import CheckpointError
 from sweeper.files import sync_folder, write_durably
+from sweeper.training.checkpoint_files import (
+    MARKS,
+    STATE,
+    TENSORS,
+    checkpoint_steps,
+    digest_of_state,
+    last_good_step,
+    read_checkpoint_files,
+    read_marks,
+)
 
 _DAMAGE = (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError)
 _KEPT = 2  # the newest, and the one before it in case the newest is damaged
@@ -67,10 +77,10 @@ class CheckpointFolder:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         content = dump_tensors({key: value.contiguous() for key, value in tensors.items()})
-        write_durably(temporary / "tensors.safetensors", content)
+        write_durably(temporary / TENSORS, content)
         state = {**asdict(progress), "sha256": hashlib.sha256(content).hexdigest()}
-        state["state_sha256"] = _digest_of(state)
-        write_durably(temporary / "state.json", json.dumps(state, indent=2).encode())
+        state["state_sha256"] = digest_of_state(state)
+        write_durably(temporary / STATE, json.dumps(state, indent=2).encode())
         target = self._folder / name
         if target.exists():  # the same step again, after a resume
             shutil.rmtree(target)
@@ -105,27 +115,16 @@ class CheckpointFolder:
         return None
 
     def _read(self, step: int) -> tuple[Progress, dict[str, torch.Tensor]]:
-        folder = self._folder / f"{step:06d}"
-        state = dict(json.loads((folder / "state.json").read_bytes()))
-        own = state.pop("state_sha256", None)  # earlier versions left it out
-        if own is not None and own != _digest_of(state):
-            raise ValueError("its state does not match its SHA-256")
-        content = (folder / "tensors.safetensors").read_bytes()
-        if hashlib.sha256(content).hexdigest() != state["sha256"]:
-            raise ValueError("its tensors do not match their SHA-256")
-        del state["sha256"]
-        return Progress(**state), load_tensors(content)
+        files = read_checkpoint_files(self._folder / f"{step:06d}")
+        return Progress(**files.state), load_tensors(files.tensors_content)
 
     def steps(self) -> list[int]:
         """Steps that have a checkpoint, ascending."""
-        if not self._folder.is_dir():
-            return []
-        return sorted(int(path.name) for path in self._folder.iterdir() if path.name.isdecimal())
+        return checkpoint_steps(self._folder)
 
     def last_good_step(self) -> int | None:
         """The step of the checkpoint kept from before a spike; None where none was marked."""
-        step = self._marks().get("last_good_step")
-        return step if isinstance(step, int) else None
+        return last_good_step(self._folder)
 
     def mark_spike(self, start_step: int) -> None:
         """Keep the newest checkpoint from before a spike, and mark those after it."""
@@ -136,20 +135,12 @@ class CheckpointFolder:
             "spike_start_step": start_step,
             "after_spike_steps": after,
         }
-        if marks != self._marks() and self._folder.is_dir():
-            write_durably(self._folder / "marks.json", json.dumps(marks, indent=2).encode())
+        if marks != read_marks(self._folder) and self._folder.is_dir():
+            write_durably(self._folder / MARKS, json.dumps(marks, indent=2).encode())
 
     def clear_marks(self) -> None:
         """The curve recovered: every checkpoint is as good as another again."""
-        (self._folder / "marks.json").unlink(missing_ok=True)
-
-    def _marks(self) -> dict[str, object]:
-        """Damaged ones are as good as none: while a spike lasts, they are written anew."""
-        try:
-            marks = json.loads((self._folder / "marks.json").read_bytes())
-        except (OSError, ValueError, RecursionError):
-            return {}
-        return marks if isinstance(marks, dict) else {}
+        (self._folder / MARKS).unlink(missing_ok=True)
 
     def _drop_old(self) -> None:
         kept = set(self.steps()[-_KEPT:])
@@ -158,8 +149,3 @@ class CheckpointFolder:
         for step in self.steps():
             if step not in kept:
                 shutil.rmtree(self._folder / f"{step:06d}")
-
-
-def _digest_of(state: dict[str, object]) -> str:
-    """A flipped digit is still a number: without this, a run would go on from a wrong step."""
-    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()

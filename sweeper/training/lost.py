@@ -23,7 +23,7 @@ from sweeper.curves import Point
 from sweeper.errors import CheckpointError
 from sweeper.files import write_durably
 
-_FILE = "lost.jsonl"
+LOST_FILE = "lost.jsonl"
 _START = Point(step=0, tokens=0)
 
 
@@ -68,7 +68,20 @@ def keep_lost(folder: Path, points: Sequence[Point], num_kept: int) -> None:
     entries = _read(folder)
     if entry.tokens and entry not in entries:
         lines = [json.dumps(asdict(one)) + "\n" for one in (*entries, entry)]
-        write_durably(folder / _FILE, "".join(lines).encode())
+        write_durably(folder / LOST_FILE, "".join(lines).encode())
+
+
+def add_lost(folder: Path, lost: Lost) -> None:
+    """Write down what is known to have been lost elsewhere, where no point of it is here.
+
+    Raises:
+        CheckpointError: What was written before is damaged.
+        OSError: The folder cannot be written.
+    """
+    entries = _read(folder)
+    entry = _Entry(after_step=0, to_step=0, tokens=lost.tokens, seconds=lost.seconds, until_s=None)
+    lines = [json.dumps(asdict(one)) + "\n" for one in (*entries, entry)]
+    write_durably(folder / LOST_FILE, "".join(lines).encode())
 
 
 def read_lost(folder: Path) -> Lost:
@@ -95,7 +108,7 @@ class _Entry:
 
 
 def _read(folder: Path) -> list[_Entry]:
-    path = folder / _FILE
+    path = folder / LOST_FILE
     if not path.is_file():
         return []
     try:

@@ -1,0 +1,159 @@
+"""The place of a study's archives: a folder or a bucket, by way of Optuna's artifact stores."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from optuna.artifacts import Boto3ArtifactStore, FileSystemArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
+
+from sweeper.errors import StorageError
+from sweeper.files import sync_file, sync_folder
+from sweeper.study import StudySpec
+from sweeper.study.artifacts_place import bucket_and_prefix
+from sweeper.study.storage_url import without_password
+
+_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 2
+
+
+class PlaceAway(Exception):
+    """The place cannot be reached, or does not let us in; it may later."""
+
+
+class NotThere(Exception):
+    """The place has no archive of this name."""
+
+
+class Place:
+    """Where archives are, by their names.
+
+    Args:
+        store: Optuna's.
+        prefix: Before every name, with what separates them.
+        errors: What the store raises where it cannot be reached.
+    """
+
+    def __init__(
+        self,
+        store: FileSystemArtifactStore | Boto3ArtifactStore,
+        prefix: str,
+        errors: tuple[type[Exception], ...],
+    ) -> None:
+        self._store = store
+        self._prefix = prefix
+        self._errors = errors
+
+    def put(self, name: str, content: IO[bytes]) -> None:
+        """Keep an archive.
+
+        Raises:
+            PlaceAway: It could not be kept whole.
+        """
+        with self._reached():
+            self._store.write(self._prefix + name, content)  # type: ignore[arg-type]
+
+    def get(self, name: str, target: IO[bytes], most_bytes: int) -> None:
+        """Copy an archive to a file, and no more of it than there should be and a byte.
+
+        Raises:
+            NotThere: There is none of this name.
+            PlaceAway: It cannot be read now.
+        """
+        with self._reached():
+            source = self._store.open_reader(self._prefix + name)
+            try:
+                left = most_bytes + 1
+                while left > 0 and (chunk := source.read(min(left, 1 << 20))):
+                    target.write(chunk)
+                    left -= len(chunk)
+            finally:
+                source.close()
+
+    def remove(self, name: str) -> None:
+        """Forget an archive; what cannot be forgotten now stays, and is in nobody's way."""
+        with suppress(PlaceAway, NotThere), self._reached():
+            self._store.remove(self._prefix + name)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except ArtifactNotFound as error:
+            raise NotThere from error
+        except self._errors as error:
+            raise PlaceAway(_words(error)) from error
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    lines = str(error).splitlines() or [type(error).__name__]
+    return without_password(lines[0])
+
+
+def open_place(spec: StudySpec) -> Place | None:
+    """The place that a study names; None where it names none.
+
+    Raises:
+        StorageError: Something is not installed.
+    """
+    if spec.artifacts is None:
+        return None
+    parts = bucket_and_prefix(spec.artifacts)
+    if parts is None:
+        return Place(_Folder(spec.folder / spec.artifacts, spec.folder_name), "", (OSError,))
+    bucket, prefix = parts
+    return _open_bucket(bucket, "/".join(filter(None, (prefix, spec.folder_name))) + "/")
+
+
+class _Folder(FileSystemArtifactStore):
+    """A folder for each study in one that is there: what is not mounted is not made."""
+
+    def __init__(self, base: Path, study: str) -> None:
+        super().__init__(base / study)
+        self._folder = base / study
+
+    def write(self, artifact_id: str, content_body: Any) -> None:
+        self._folder.mkdir(exist_ok=True)
+        path = self._folder / artifact_id
+        try:
+            with path.open("wb") as file:
+                shutil.copyfileobj(content_body, file)
+            sync_file(path)
+        except BaseException:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise
+        sync_folder(self._folder)
+
+    def open_reader(self, artifact_id: str) -> Any:
+        self._folder.parent.stat()  # else a folder that is not mounted would say: not found
+        return super().open_reader(artifact_id)
+
+
+def _open_bucket(bucket: str, prefix: str) -> Place:
+    """Endpoint, region and keys come from AWS's own variables and files."""
+    try:
+        import boto3
+        from boto3.exceptions import Boto3Error
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError as error:
+        raise StorageError(
+            "artifacts: S3 needs its client. Next: pip install 'sweeper[s3]'"
+        ) from error
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+    )
+    try:
+        client = boto3.client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:  # no such profile, no such endpoint
+        raise StorageError(f"artifacts: {_words(error)}") from error
+    store = Boto3ArtifactStore(bucket, client, avoid_buf_copy=True)
+    return Place(store, prefix, (BotoCoreError, ClientError, Boto3Error, OSError))
