@@ -99,6 +99,8 @@ def test_another_machine_goes_on_from_a_killed_workers_checkpoint_to_the_bit(
     at_work = [float(sheet.read_text()) for of_one in sheets for sheet in of_one]
     assert results.worker_s == pytest.approx(sum(at_work))
     assert call("reproduce", "study.yaml", cwd=third.folder).returncode == 0
+
+
 @pytest.mark.long
 def test_a_preempted_worker_leaves_its_last_step_to_another_machine(
     new_study: NewStudy, tmp_path: Path
@@ -136,6 +138,8 @@ def test_a_flipped_bit_is_refused_and_costs_the_work_since_the_archive_before(
     assert curves(second) == curves(whole)
     lost = trials(second)[0].user_attrs[attrs.LOST_TOKENS]
     assert lost == known.tokens - before.step * 256
+
+
 @pytest.mark.long
 def test_archives_that_are_gone_cost_what_they_held_and_are_counted(
     new_study: NewStudy, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -151,6 +155,8 @@ def test_archives_that_are_gone_cost_what_they_held_and_are_counted(
     assert "is not there" in caplog.text
     assert "goes on from step 0" in caplog.text
     assert trials(second)[0].user_attrs[attrs.LOST_TOKENS] == known.tokens
+
+
 @pytest.mark.long
 def test_the_machine_that_comes_back_takes_the_newer_state_not_its_own(
     new_study: NewStudy, tmp_path: Path
@@ -210,6 +216,8 @@ def test_without_a_place_nothing_is_sent_or_written(new_study: NewStudy, tmp_pat
     assert not [name for name in store.study.user_attrs if attrs.WORKER_SECONDS in name]
     left = {name for _, folders, files in os.walk(spec.output_folder) for name in folders + files}
     assert not left & {"origin.json", "owed"}
+
+
 @pytest.mark.long
 def test_a_bucket_serves_as_well_and_nobody_is_told_its_keys(
     new_study: NewStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
