@@ -1,5 +1,5 @@
-"""Files: writing so that a reader, or a crash, meets the old content or the new, never a part; and
-which encoding a file that somebody else wrote is in.
+"""Files: writing so that a reader, or a crash, meets the old content or the new, never a part;
+which encoding a file that somebody else wrote is in; and where what can be made again is kept.
 """
 
 from __future__ import annotations
@@ -30,6 +30,14 @@ def _read_umask() -> int:
 
 
 _UMASK = _read_umask()  # now, while there is one thread
+
+
+def cache_folder() -> Path:
+    """Where is kept what can be made again: `SWEEPER_CACHE`, else `sweeper` in the user's cache."""
+    if own := os.environ.get("SWEEPER_CACHE"):
+        return Path(own)
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "sweeper"
 
 
 def write_durably(path: Path, content: bytes) -> None:

@@ -16,12 +16,13 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType
 
 from sweeper.data.document import Document, question_and_answer
+from sweeper.data.kept import kept_rows
 from sweeper.errors import DataError
 
 PYDOC_QA = "builtin:pydoc-qa"
@@ -154,23 +155,30 @@ def _entries() -> Iterator[_Entry]:
         yield from _walk_c_module(implementation, name)
 
 
-@cache  # seconds to parse, and a process may lay out several studies of it
+@cache  # a process may lay out several studies of it
 def _source_entries() -> tuple[_Entry, ...]:
+    """Parsed once on this machine: that takes seconds, before the first step of every worker."""
     library = Path(os.__file__).parent
     names = filter(_is_public, sorted(sys.stdlib_module_names))
-    return tuple(entry for name in names for entry in _walk_sources(library / name, name))
+    sources = [source for name in names for source in _walk_sources(library / name, name)]
+
+    def read() -> list[tuple[str, ...]]:
+        return [astuple(entry) for source in sources for entry in _read_module(*source)]
+
+    paths = [path for path, _ in sources]
+    return tuple(_Entry(*row) for row in kept_rows("pydoc-qa", [*paths, Path(__file__)], read))
 
 
 def _is_public(name: str) -> bool:
     return not name.startswith("_") and name not in _SKIPPED_MODULES
 
 
-def _walk_sources(path: Path, name: str) -> Iterator[_Entry]:
-    """A module's file, or a package's files and its packages within."""
+def _walk_sources(path: Path, name: str) -> Iterator[tuple[Path, str]]:
+    """A module's file, or a package's files and its packages within; each with its name."""
     if path.with_suffix(".py").is_file():
-        yield from _read_module(path.with_suffix(".py"), name)
+        yield path.with_suffix(".py"), name
     elif (path / "__init__.py").is_file():
-        yield from _read_module(path / "__init__.py", name)
+        yield path / "__init__.py", name
         inner = {child.stem for child in path.iterdir() if child.suffix in ("", ".py")}
         for child in sorted(filter(_is_public, inner)):
             yield from _walk_sources(path / child, f"{name}.{child}")

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 from sweeper.errors import BaseError
+from sweeper.files import cache_folder
 from sweeper.models.tiny import POSITIONS, SHAPE
 from sweeper.study import Hyperparameters
 
@@ -28,14 +28,6 @@ RECIPE = Hyperparameters(
     clip_norm=1.0,
 )
 STEPS = 700
-
-
-def cache_folder() -> Path:
-    """Where bases are kept: `SWEEPER_CACHE`, else `sweeper` in the user's cache."""
-    if own := os.environ.get("SWEEPER_CACHE"):
-        return Path(own)
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "sweeper"
 
 
 def embedded_folder(source: str, corpus_fingerprint: str) -> Path:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BaseError
-from sweeper.models.embedded import cache_folder, embedded_folder
+from sweeper.files import cache_folder
+from sweeper.models.embedded import embedded_folder
 
 
 def test_cache_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
