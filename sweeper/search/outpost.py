@@ -22,8 +22,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from sweeper.search.orders import WorkOrder, WorkReport
 from sweeper.search.pool import nursery_of
-from sweeper.search.worker import WorkOrder, WorkReport, train_trials
+from sweeper.search.worker import train_trials
 from sweeper.search.worker_process import quiet_signals, tell_to_stop
 from sweeper.study import StudySpec, spec_from_plain, spec_to_plain
 from sweeper.training.setup import PrecisionChoice, Setup

@@ -18,6 +18,7 @@ from sweeper.search.artifacts.shipping import send_owed
 from sweeper.search.clock import StudyClock
 from sweeper.search.clusters import Cluster, cluster_of, is_on_cluster
 from sweeper.search.crew import Crew, choose_crew
+from sweeper.search.orders import WorkOrder, WorkReport, raise_error_of
 from sweeper.search.outpost import Mission, kept_fresh
 from sweeper.search.pool import PoolCrash, close_pool, nursery_of, run_in_workers
 from sweeper.search.probing import MeasuringStopped
@@ -26,7 +27,7 @@ from sweeper.search.signals import leaving_signals
 from sweeper.search.storages.opening import storage_error
 from sweeper.search.store import StudyStore
 from sweeper.search.trainers import new_trainer
-from sweeper.search.worker import WorkOrder, WorkReport, raise_error_of, work
+from sweeper.search.worker import work
 from sweeper.study import StudySpec
 
 POLL_SECONDS = 0.5

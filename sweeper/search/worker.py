@@ -7,14 +7,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
-from optuna.exceptions import StorageInternalError
-
 from sweeper.curves import Point, Stop, StopReason
-from sweeper.errors import StorageError, SweeperError, WorkerError
+from sweeper.errors import WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.audit import Audit
@@ -23,62 +20,17 @@ from sweeper.search.child import ChildDied, Nursery
 from sweeper.search.claim import Claim
 from sweeper.search.desk import Task, TrialLost, train_at
 from sweeper.search.holding import Holding
+from sweeper.search.orders import STUDY_ERRORS, WorkOrder, WorkReport
 from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import CRASH_LOG, newest_point, trial_folder
-from sweeper.search.storages.opening import storage_error
 from sweeper.search.store import StudyStore
 from sweeper.search.supervision import train_in_child
 from sweeper.search.timesheets import Timesheet
 from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
-from sweeper.study import StudySpec
 from sweeper.training.outcome import Outcome
-from sweeper.training.setup import Setup
 
 MAX_FRUITLESS_CHILDREN = 3  # that died in a row without a point of any trial
-# What no trial can help: the study ends here, and goes on when it is mended.
-STUDY_ERRORS = (SweeperError, OSError, StorageInternalError)
-
-
-@dataclass(frozen=True)
-class WorkOrder:
-    """What a worker is told; plain values, so that it can start in another process.
-
-    Attributes:
-        spec: The study.
-        setup: What it trains with.
-        deadline: Unix time in seconds at which the study's wall clock is spent; None: never.
-        stop_file: When it appears, the worker leaves after its step.
-        parent_pid: The process without which the worker leaves; None: none.
-        nursery: Where the process comes from that it trains in; None: it trains in this one.
-    """
-
-    spec: StudySpec
-    setup: Setup
-    deadline: float | None
-    stop_file: Path
-    parent_pid: int | None
-    nursery: Nursery | None = None
-
-
-@dataclass(frozen=True)
-class WorkReport:
-    """How a worker ended: an error's message and exit code, or neither.
-
-    Attributes:
-        error: The message.
-        exit_code: As the program says it.
-        has_died: Whether it was ended in the midst of its work; others can go on with that.
-    """
-
-    error: str | None = None
-    exit_code: int = 0
-    has_died: bool = False
-
-    @classmethod
-    def of_death(cls, how: str) -> WorkReport:
-        """Of one that cannot say anything itself."""
-        return cls(how, WorkerError.exit_code, has_died=True)
 
 
 def work(order: WorkOrder) -> WorkReport:
@@ -100,29 +52,9 @@ def train_trials(order: WorkOrder, keep_up: Callable[[], None] = lambda: None) -
     """
     try:
         _Worker(order, keep_up).run()
-    except SweeperError as error:
-        return WorkReport(str(error), error.exit_code)
-    except OSError as error:
-        return WorkReport(_disk_message(error, order.spec), StorageError.exit_code)
-    except StorageInternalError as error:
-        return WorkReport(str(storage_error(error)), StorageError.exit_code)
+    except STUDY_ERRORS as error:
+        return WorkReport.of_error(error, order.spec)
     return WorkReport()
-
-
-def raise_error_of(report: WorkReport) -> None:
-    """Raise what ended a worker, where anything did."""
-    if report.error is not None:
-        error = SweeperError(report.error)
-        error.exit_code = report.exit_code
-        raise error
-
-
-def _disk_message(error: OSError, spec: StudySpec) -> str:
-    where = Path(error.filename).name if error.filename else spec.output_folder.name
-    return (
-        f"{where} cannot be written or read ({error.strerror or error}). Nothing is lost: make "
-        "room or give access, then run the study again and it goes on from its checkpoints"
-    )
 
 
 class _Worker:

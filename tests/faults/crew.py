@@ -15,11 +15,12 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from sweeper.search.crew import assumed_crew
+from sweeper.search.orders import WorkOrder, WorkReport
 from sweeper.search.pool import nursery_of
 from sweeper.search.runner import make_stop_file
 from sweeper.search.store import StudyStore
 from sweeper.search.trainers import new_trainer
-from sweeper.search.worker import WorkOrder, WorkReport, train_trials
+from sweeper.search.worker import train_trials
 from sweeper.study import StudySpec
 from tests.faults.processes import children_of, descendants
 
