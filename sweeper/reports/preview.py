@@ -15,7 +15,7 @@ from sweeper.search.forecast import Forecast
 from sweeper.search.measured import Measured
 from sweeper.search.prospects import Prospect
 from sweeper.study import Choice, Dimension, Hyperparameters, StudySpec
-from sweeper.training.command import variables_of
+from sweeper.training.command_plan import variables_of
 from sweeper.training.course import Course
 
 MOST_EVALUATION_SHARE = 0.05

@@ -108,8 +108,9 @@ def send_out(mission: Mission) -> WorkReport:
         )
         assert process.stdin is not None and process.stdout is not None
         with process:
-            process.stdin.write(json.dumps(asdict(mission)) + "\n")
-            process.stdin.flush()
+            # Past Python's buffer, which a process that died before it read would leave full.
+            with contextlib.suppress(BrokenPipeError):
+                os.write(process.stdin.fileno(), json.dumps(asdict(mission)).encode() + b"\n")
             *_, last = process.stdout.read().splitlines() or [""]
         if not last:
             return WorkReport.of_death(f"a worker died without a word ({process.returncode})")

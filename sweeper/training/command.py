@@ -7,12 +7,10 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve, write_curve
 from sweeper.files import sync_file
-from sweeper.study import CommandEngine, Hyperparameters, Rungs, warmup_steps
 from sweeper.training.command_endings import ending_of
 from sweeper.training.command_manifest import (
     CommandManifest,
@@ -23,7 +21,6 @@ from sweeper.training.command_manifest import (
     write_command_manifest,
 )
 from sweeper.training.command_program import search_path
-from sweeper.training.course import Course
 from sweeper.training.gathering import Gathering, merged, news_of
 from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
@@ -36,63 +33,6 @@ LOG = "output.log"
 LISTEN_S = 0.25  # how long to listen before asking whether to stop
 QUIET_S = 2.0  # after so long without output a step is taken for whole
 _LINE_BYTES = 4096
-_THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-
-def plan_command(
-    engine: CommandEngine,
-    study_folder: Path,
-    hyperparameters: Hyperparameters,
-    *,
-    tokens: int,
-    every_tokens: int,
-    threads: int,
-    folder: Path,
-) -> CommandPlan:
-    """The plan of a recipe, with the command's folder as seen from `folder`.
-
-    Args:
-        engine: The command.
-        study_folder: Where it runs.
-        hyperparameters: With a seed.
-        tokens: The trial's budget.
-        every_tokens: Distance of the rungs.
-        threads: CPU threads that its libraries may use.
-        folder: Where the manifest will lie.
-    """
-    course = Course.of(hyperparameters, tokens, Rungs(every_tokens))
-    limits = dict.fromkeys(_THREAD_VARIABLES, str(threads))
-    return CommandPlan(
-        engine=engine,
-        folder=os.path.relpath(study_folder.resolve(), folder.resolve()),
-        variables={**limits, **variables_of(engine, hyperparameters, course)},
-        hyperparameters=hyperparameters,
-        tokens=tokens,
-        every_tokens=every_tokens,
-    )
-
-
-def variables_of(
-    engine: CommandEngine, hyperparameters: Hyperparameters, course: Course
-) -> dict[str, str]:
-    """What a command is told, by the names of its variables; nulls have none."""
-    every_tokens = course.rungs.every_tokens
-    values: dict[str, object] = {
-        **hyperparameters.model_dump(),
-        "total_steps": course.total_steps,
-        "total_tokens": course.total_tokens,
-        "warmup_steps": warmup_steps(hyperparameters.warmup, course.total_steps),
-        "evaluate_every_steps": max(every_tokens // hyperparameters.tokens_per_step, 1),
-    }
-    names = engine.variables
-    return {names[key]: _plain(value) for key, value in values.items() if value is not None}
-
-
-def _plain(value: object) -> str:
-    """Decimal text without an exponent, exact to the last bit."""
-    if not isinstance(value, float):
-        return str(value)
-    return str(int(value)) if value.is_integer() else format(Decimal(repr(value)), "f")
 
 
 def run_command(

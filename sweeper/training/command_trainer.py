@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from sweeper.study import CommandEngine, StudySpec
-from sweeper.training.command import plan_command, run_command
+from sweeper.training.command import run_command
+from sweeper.training.command_plan import plan_command
 from sweeper.training.command_program import check_command
 from sweeper.training.outcome import Outcome
 from sweeper.training.setup import Setup

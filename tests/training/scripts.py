@@ -9,8 +9,9 @@ from pathlib import Path
 
 from sweeper.curves import Stop
 from sweeper.study import CommandEngine, Hyperparameters
-from sweeper.training.command import plan_command, run_command
+from sweeper.training.command import run_command
 from sweeper.training.command_manifest import CommandPlan
+from sweeper.training.command_plan import plan_command
 from sweeper.training.outcome import Outcome
 from sweeper.training.watches import Lookout, Watch
 

@@ -16,8 +16,8 @@ import pytest
 from sweeper.curves import Curve, Point, Stop, StopReason, point_to_json, read_curve
 from sweeper.errors import CheckpointError, UsageError
 from sweeper.study import Hyperparameters, Rungs
-from sweeper.training.command import variables_of
 from sweeper.training.command_manifest import read_command_manifest
+from sweeper.training.command_plan import variables_of
 from sweeper.training.command_program import check_command, search_path
 from sweeper.training.course import Course
 from sweeper.training.lost import read_lost
