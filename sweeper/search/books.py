@@ -109,11 +109,16 @@ class Books:
         self.end(claim, failure(stop, newest_point(self._store.spec, claim.number)))
 
     def _has_lost(self, claim: Claim) -> bool:
-        """Whether the trial is another worker's by now; then it is let go of."""
-        if self._store.renew(claim):
-            return False
-        self._holding.drop(claim)
-        return True
+        """Whether the trial is another worker's by now; then it is let go of.
+
+        Not waited for while the storage's server is away: what is then said is kept, and dropped
+        with the server back if the trial was another's before.
+        """
+        with self._store.unless_away():
+            if not self._store.still_holds(claim):
+                self._holding.drop(claim)
+                return True
+        return False
 
     def end(self, claim: Claim, result: Result) -> None:
         """Tell how a trial ended; without a baseline the other workers need not go on either."""

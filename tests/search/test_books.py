@@ -56,3 +56,15 @@ def test_its_defect_is_not_the_baselines(lost: tuple[StudyStore, Books, Claim]) 
     store, books, claim = lost
     books.fail(claim, ZeroDivisionError("its files are gone"))
     assert_as_the_other_left_it(store, claim)
+
+
+def test_a_rung_that_could_not_be_told_when_it_came_is_told_at_the_end(tmp_path: Path) -> None:
+    store = StudyStore(spec_at(tmp_path), create=True)
+    claim = claimed(store)
+    books = Books(store, Holding(store), tmp_path / "stop")
+    points = [Point(step, 1000 * step, val_loss=6.0 - step, seconds=1.0) for step in (0, 1, 2)]
+    for told in (points[0], points[2]):
+        books.report(claim, told)
+    stop = Stop(StopReason.COMPLETED, "the whole budget")
+    books.finish(claim, Outcome(stop, Curve(tuple(points)), 8, ()))
+    assert store.trials()[0].intermediate_values == {0: 6.0, 1000: 5.0, 2000: 4.0}

@@ -15,9 +15,11 @@ from optuna.exceptions import StorageInternalError
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from sweeper.curves import StopReason
+from sweeper.curves import Curve, Point, Stop, StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.books import Books
 from sweeper.search.clock import StudyClock
+from sweeper.search.holding import Holding
 from sweeper.search.outcomes import Result
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
@@ -27,6 +29,7 @@ from sweeper.search.storages.serving import LentLock
 from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
+from sweeper.training.outcome import Outcome
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
 from tests.search.storages.conftest import new_proxy
 from tests.servers import PostgresServer, Proxy
@@ -70,6 +73,25 @@ def test_what_is_said_meanwhile_is_kept_and_sent_and_claims_wait(
     assert trials[0].intermediate_values == {1000: 5.5}
     assert trials[1].state is TrialState.RUNNING
     assert not (spec.output_folder / "spool.jsonl").exists()
+
+
+def test_a_trials_end_waits_for_no_server(proxy: Proxy, spec: StudySpec) -> None:
+    """Else the trials beside it in a worker would stand still."""
+    store = StudyStore(spec, create=True)
+    claim = claimed(store)
+    books = Books(store, Holding(store), spec.folder / "stop")
+    curve = Curve((Point(step=1, tokens=1000, val_loss=5.0, seconds=1.0),))
+    proxy.kill()
+
+    books.finish(claim, Outcome(Stop(StopReason.COMPLETED, "the whole budget"), curve, 8, ()))
+    assert (spec.output_folder / "spool.jsonl").exists()
+    proxy.start()
+
+    other = claimed(StudyStore(spec, create=False))
+    assert other.number == 1
+    (ended, _) = StudyStore(spec, create=False).trials()
+    assert (ended.state, ended.value) == (TrialState.COMPLETE, 5.0)
+    assert ended.intermediate_values == {1000: 5.0}
 
 
 def test_what_only_looks_on_goes_on_meanwhile(proxy: Proxy, spec: StudySpec) -> None:
