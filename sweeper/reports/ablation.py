@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from sweeper.reports import words
 from sweeper.reports.verdicts import p_words
-from sweeper.search.ablation import Ablation, ChangeEffect, Shift, read_ablation
 from sweeper.search.results import StudyResults
+from sweeper.search.verifying.ablation import Ablation, ChangeEffect, Shift, read_ablation
 from sweeper.statistics import PairedEffect
 
 

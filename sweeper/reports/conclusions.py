@@ -7,9 +7,9 @@ from collections import Counter
 
 from sweeper.reports import words
 from sweeper.reports.rows import state_words
-from sweeper.search.ablation import read_ablation
 from sweeper.search.results import StudyResults, TrialResult
-from sweeper.search.verdicts import Comparison, Verdict
+from sweeper.search.verifying.ablation import read_ablation
+from sweeper.search.verifying.verdicts import Comparison, Verdict
 
 CAVEAT = (
     "How sure is this? Every trial trained once, with one seed. Training the same recipe with "

@@ -20,9 +20,9 @@ from sweeper.reports.settings import portable, setting_rows
 from sweeper.reports.stuck import Stuck, why_stuck
 from sweeper.reports.verdicts import VerdictRow, verdict_rows, verdict_sentences
 from sweeper.reports.winner import WinnerRow, winner_rows, winner_sentences
-from sweeper.search.ablation import read_ablation
 from sweeper.search.ledger import keep_books
 from sweeper.search.results import StudyResults, TrialResult
+from sweeper.search.verifying.ablation import read_ablation
 
 MARKDOWN_FILE = "report.md"
 HTML_FILE = "report.html"

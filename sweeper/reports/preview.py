@@ -13,7 +13,7 @@ from rich.text import Text
 from sweeper.reports import words
 from sweeper.search.forecast import Forecast
 from sweeper.search.measured import Measured
-from sweeper.search.prospects import Prospect
+from sweeper.search.verifying.prospects import Prospect
 from sweeper.study import Choice, Dimension, Hyperparameters, StudySpec
 from sweeper.training.command_plan import variables_of
 from sweeper.training.course import Course

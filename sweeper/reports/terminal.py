@@ -25,7 +25,7 @@ from sweeper.reports.tables import STATE_COLOURS, trials_table
 from sweeper.reports.verdicts import verdict_rows, verification_words
 from sweeper.search.ledger import Ledger, keep_books
 from sweeper.search.results import StudyResults, TrialResult
-from sweeper.search.verdicts import Verification
+from sweeper.search.verifying.verdicts import Verification
 
 _MOST_ROWS = 24
 SURENESS = "One seed per recipe: a small difference may be chance."

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from sweeper.reports import words
 from sweeper.search.results import StudyResults
-from sweeper.search.verdicts import Comparison, Verdict, Verification
-from sweeper.search.verification import Plan
+from sweeper.search.verifying.verdicts import Comparison, Verdict, Verification
+from sweeper.search.verifying.verification import Plan
 from sweeper.study import StudySpec
 
 _UNIT = {"val_loss": "seed", "speed": "turn"}  # of replication

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sweeper.reports import words
-from sweeper.search.curse import Curse, TopRecipes, read_top
 from sweeper.search.results import StudyResults
+from sweeper.search.verifying.curse import Curse, TopRecipes, read_top
 from sweeper.statistics import PairedEffect
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import optuna
 
-from sweeper.search.crew import Crew, assumed_crew, is_measured
+from sweeper.search.drawing.prescribed import fixed_trials, most_trials
+from sweeper.search.drawing.samplers import new_sampler
+from sweeper.search.drawing.space import distributions_of, draw
 from sweeper.search.measured import Measured
-from sweeper.search.prescribed import fixed_trials, most_trials
-from sweeper.search.prospects import Prospect, ablation_ahead, looks_ahead
-from sweeper.search.samplers import new_sampler
-from sweeper.search.space import distributions_of, draw
-from sweeper.search.trainers import new_trainer
+from sweeper.search.verifying.prospects import Prospect, ablation_ahead, looks_ahead
+from sweeper.search.work.crew import Crew, assumed_crew, is_measured
+from sweeper.search.work.trainers import new_trainer
 from sweeper.study import Hyperparameters, StudySpec
 
 SAMPLED_TRIALS = 5

@@ -10,9 +10,9 @@ from optuna.storages import BaseStorage
 
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
-from sweeper.search.prescribed import fixed_trials
-from sweeper.search.proposals import Rules, new_proposer
-from sweeper.search.space import as_plain, fixed_params
+from sweeper.search.drawing.prescribed import fixed_trials
+from sweeper.search.drawing.proposals import Rules, new_proposer
+from sweeper.search.drawing.space import as_plain, fixed_params
 from sweeper.study import StudySpec, identity, identity_differences
 
 

@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from sweeper.curves import Point, StopReason
 from sweeper.search import attributes as attrs
 from sweeper.search.artifacts.record import known_point
-from sweeper.search.prescribed import most_trials
+from sweeper.search.drawing.prescribed import most_trials
 from sweeper.search.store import StudyStore
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course

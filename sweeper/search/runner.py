@@ -16,18 +16,18 @@ from optuna.exceptions import StorageInternalError
 from sweeper.errors import WorkerError
 from sweeper.search.artifacts.shipping import send_owed
 from sweeper.search.clock import StudyClock
-from sweeper.search.clusters import Cluster, cluster_of, is_on_cluster
-from sweeper.search.crew import Crew, choose_crew
-from sweeper.search.orders import WorkOrder, WorkReport, raise_error_of
-from sweeper.search.outpost import Mission, kept_fresh
-from sweeper.search.pool import PoolCrash, close_pool, nursery_of, run_in_workers
-from sweeper.search.probing import MeasuringStopped
 from sweeper.search.progress import Snapshot, take_snapshot
-from sweeper.search.signals import leaving_signals
 from sweeper.search.storages.opening import storage_error
 from sweeper.search.store import StudyStore
-from sweeper.search.trainers import new_trainer
-from sweeper.search.worker import work
+from sweeper.search.work.clusters import Cluster, cluster_of, is_on_cluster
+from sweeper.search.work.crew import Crew, choose_crew
+from sweeper.search.work.orders import WorkOrder, WorkReport, raise_error_of
+from sweeper.search.work.outpost import Mission, kept_fresh
+from sweeper.search.work.pool import PoolCrash, close_pool, nursery_of, run_in_workers
+from sweeper.search.work.probing import MeasuringStopped
+from sweeper.search.work.signals import leaving_signals
+from sweeper.search.work.trainers import new_trainer
+from sweeper.search.work.worker import work
 from sweeper.study import StudySpec
 
 POLL_SECONDS = 0.5

@@ -17,17 +17,17 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sweeper.curves import Stop
 from sweeper.errors import StorageError
 from sweeper.search import attributes as attrs
-from sweeper.search.admission import Admission
 from sweeper.search.artifacts.record import known_lost
 from sweeper.search.audit import Audit
 from sweeper.search.claim import Claim, is_held_by
-from sweeper.search.earlier import earlier_trials
+from sweeper.search.drawing.admission import Admission
+from sweeper.search.drawing.earlier import earlier_trials
+from sweeper.search.drawing.prescribed import most_trials
+from sweeper.search.drawing.proposals import Rules
+from sweeper.search.drawing.space import as_plain, draw, record
 from sweeper.search.leases import Lease
 from sweeper.search.opening import open_study
 from sweeper.search.outcomes import Result, tokens_paid
-from sweeper.search.prescribed import most_trials
-from sweeper.search.proposals import Rules
-from sweeper.search.space import as_plain, draw, record
 from sweeper.search.storage import (
     has_begun,
     make_folder,

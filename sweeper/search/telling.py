@@ -12,7 +12,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
 from sweeper.search.artifacts.record import known_lost, known_point, told_words
-from sweeper.search.memory import place_of
+from sweeper.search.drawing.memory import place_of
 from sweeper.search.outcomes import Result, failure, violation
 from sweeper.search.storage import last_words
 from sweeper.study import StudySpec

@@ -17,8 +17,8 @@ import optuna
 
 from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
+from sweeper.search.drawing.space import distributions_of
 from sweeper.search.outcomes import Result
-from sweeper.search.space import distributions_of
 from sweeper.search.storage import storage_address
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec

@@ -38,12 +38,12 @@ from syne_tune.optimizer.scheduler import SchedulerDecision
 
 from sweeper.files import write_durably
 from sweeper.reports.replay import COLUMNS, cells_of
-from sweeper.search.crew import num_cores
 from sweeper.search.replay.arms import own_arms
 from sweeper.search.replay.bank import Bank, Run, read_bank
 from sweeper.search.replay.contest import Standing, Terms, hold_contest
 from sweeper.search.replay.simulation import Simulated
 from sweeper.search.replay.summary import summarize
+from sweeper.search.work.crew import num_cores
 from sweeper.study import StudySpec, load_study
 from tests.benchmarks.syne_rules import RULES, UNSUITED, Rule, Space, space_of
 from tests.benchmarks.syne_table import ELAPSED, METRIC, RESOURCE, SEEN, SLOWER, Book, results_of

@@ -11,10 +11,10 @@ import pytest
 from pydantic import ValidationError
 
 from sweeper.errors import StudyChangedError
-from sweeper.search.ablation import Ablation, read_ablation
 from sweeper.search.store import StudyStore
-from sweeper.search.variants import changes_between
-from sweeper.search.verification import BASELINE, look_recipes
+from sweeper.search.verifying.ablation import Ablation, read_ablation
+from sweeper.search.verifying.variants import changes_between
+from sweeper.search.verifying.verification import BASELINE, look_recipes
 from sweeper.study import Hyperparameters, StudySpec
 from tests.search.fakes import claimed, result, spec_at
 from tests.search.test_verdicts import LossOf, look, noisy, planned, verification_of

@@ -12,8 +12,8 @@ from sweeper.search.claim import Claim
 from sweeper.search.outcomes import tokens_paid
 from sweeper.search.runner import RunOutcome
 from sweeper.search.store import StudyStore
-from sweeper.search.verdicts import load_verification
-from sweeper.search.verifying import verify_study
+from sweeper.search.verifying.carrying import verify_study
+from sweeper.search.verifying.verdicts import load_verification
 from sweeper.study import StudySpec
 from tests.search.fakes import TOKENS_PER_TRIAL, overwrite_lease, result, spec_at, trained
 
@@ -113,7 +113,7 @@ def test_budget_holds_for_search_and_other_seeds_whoever_dies(
         deaths.append(work_and_die(StudyStore(study, create=True), chance))
         return RunOutcome(None, wall_clock_spent=False)
 
-    monkeypatch.setattr("sweeper.search.verifying.run_study", run)
+    monkeypatch.setattr("sweeper.search.verifying.carrying.run_study", run)
     verify_study(spec, observe=lambda _: None, tell=lambda *_: None)
 
     found = load_verification(spec)

@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from sweeper.reports.preview import preview
-from sweeper.search.crew import Crew
 from sweeper.search.forecast import Forecast, forecast
 from sweeper.search.measured import Measured
-from sweeper.search.prospects import Prospect
 from sweeper.search.runner import run_study
 from sweeper.search.store import StudyStore
+from sweeper.search.verifying.prospects import Prospect
+from sweeper.search.work.crew import Crew
 from tests.search.conftest import NewStudy
 
 

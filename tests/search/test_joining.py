@@ -8,10 +8,10 @@ import pytest
 from optuna.trial import TrialState
 
 from sweeper.search import attributes as attrs
-from sweeper.search.joining import join_study
 from sweeper.search.progress import Snapshot
 from sweeper.search.runner import RunOutcome
 from sweeper.search.store import StudyStore
+from sweeper.search.work.joining import join_study
 from sweeper.study import StudySpec
 from tests.search.conftest import NewStudy
 from tests.search.fakes import claimed

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from sweeper.curves import StopReason
 from sweeper.search.audit import Audit
 from sweeper.search.ledger import LOST, OVERHEAD, VERIFICATION, keep_books
-from sweeper.search.looks import Look
 from sweeper.search.results import StudyResults, TrialResult
 from sweeper.search.store import StudyStore
-from sweeper.search.timesheets import Timesheet, worker_seconds
-from sweeper.search.verdicts import Verification
-from sweeper.search.verification import Plan
+from sweeper.search.verifying.looks import Look
+from sweeper.search.verifying.verdicts import Verification
+from sweeper.search.verifying.verification import Plan
+from sweeper.search.work.timesheets import Timesheet, worker_seconds
 from sweeper.training.lost import Lost
 from tests.search.fakes import TOKENS_PER_TRIAL, spec_at
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from optuna.storages import InMemoryStorage
 
-from sweeper.search.prior import draw_rate, expected_rate, width_of
+from sweeper.search.drawing.prior import draw_rate, expected_rate, width_of
 from sweeper.search.store import StudyStore
 from sweeper.study import identity
 from tests.search.fakes import run_faked, spec_at

@@ -13,7 +13,7 @@ from optuna.trial import TrialState, create_trial
 
 from sweeper.curves import StopReason
 from sweeper.search import attributes as attrs
-from sweeper.search.history import TPE_WINDOW, with_bad_losses, with_violations
+from sweeper.search.drawing.history import TPE_WINDOW, with_bad_losses, with_violations
 from sweeper.search.store import StudyStore
 from sweeper.study import Hyperparameters
 from tests.search.fakes import claimed, result, run_faked, spec_at

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sweeper.search.prospects import Prospect, ablation_ahead, looks_ahead
+from sweeper.search.verifying.prospects import Prospect, ablation_ahead, looks_ahead
 from sweeper.study import StudySpec
 from tests.search.fakes import spec_at
 

@@ -7,8 +7,8 @@ import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import TrialState
 
-from sweeper.search.prescribed import most_trials
-from sweeper.search.samplers import grid_values
+from sweeper.search.drawing.prescribed import most_trials
+from sweeper.search.drawing.samplers import grid_values
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, params, result, run_faked, spec_at

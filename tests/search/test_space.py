@@ -11,7 +11,7 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from sweeper.search.space import contains, distributions_of, draw, fixed_params, record
+from sweeper.search.drawing.space import contains, distributions_of, draw, fixed_params, record
 from sweeper.study import StudySpec
 from tests.search.fakes import spec_at
 

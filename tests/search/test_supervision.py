@@ -14,12 +14,12 @@ from optuna.trial import TrialState
 
 from sweeper.curves import Point
 from sweeper.search import attributes as attrs
-from sweeper.search import worker as worker_module
-from sweeper.search.orders import WorkOrder, WorkReport
-from sweeper.search.pool import nursery_of
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.worker import work
+from sweeper.search.work import worker as worker_module
+from sweeper.search.work.orders import WorkOrder, WorkReport
+from sweeper.search.work.pool import nursery_of
+from sweeper.search.work.worker import work
 from sweeper.study import StudySpec
 from sweeper.training.setup import Setup
 from tests.search.conftest import NewStudy

@@ -16,20 +16,20 @@ import yaml
 from sweeper.curves import StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
-from sweeper.search.planning import begin_plan
 from sweeper.search.progress import Snapshot
 from sweeper.search.results import load_results
 from sweeper.search.runner import RunOutcome, run_study
 from sweeper.search.store import StudyStore
-from sweeper.search.verdicts import Verdict, Verification, load_verification
-from sweeper.search.verification import (
+from sweeper.search.verifying.carrying import verify_study
+from sweeper.search.verifying.planning import begin_plan
+from sweeper.search.verifying.verdicts import Verdict, Verification, load_verification
+from sweeper.search.verifying.verification import (
     BASELINE,
     Plan,
     look_recipes,
     look_study,
     verification_folder,
 )
-from sweeper.search.verifying import verify_study
 from sweeper.study import StudySpec
 from sweeper.training.manifest import read_manifest
 from tests.search.conftest import NewStudy
@@ -398,7 +398,7 @@ def test_tokens_of_finished_looks_count_in_every_later_call(
         studies.append(study)
         return RunOutcome(None, wall_clock_spent=False)
 
-    monkeypatch.setattr("sweeper.search.verifying.run_study", begin)
+    monkeypatch.setattr("sweeper.search.verifying.carrying.run_study", begin)
     verify_study(short, observe=nothing, tell=nothing)
     assert [study.budget.tokens for study in studies] == [left] * num_begun
 

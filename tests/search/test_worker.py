@@ -15,14 +15,14 @@ from optuna.trial import TrialState
 
 from sweeper.curves import Point, Stop, StopReason, read_curve
 from sweeper.search import attributes as attrs
-from sweeper.search import worker as worker_module
-from sweeper.search.holding import Holding
 from sweeper.search.monitor import Monitor
-from sweeper.search.orders import WorkOrder, WorkReport
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.timesheets import worker_seconds
-from sweeper.search.worker import work
+from sweeper.search.work import worker as worker_module
+from sweeper.search.work.holding import Holding
+from sweeper.search.work.orders import WorkOrder, WorkReport
+from sweeper.search.work.timesheets import worker_seconds
+from sweeper.search.work.worker import work
 from sweeper.study import StudySpec
 from sweeper.training import packs
 from sweeper.training.engine import Pack

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 
 from sweeper.reports import canvas, words
 from sweeper.reports.ablation import by_gain, importance_of
-from sweeper.search.ablation import Ablation, ChangeEffect, Shift, read_ablation
 from sweeper.search.results import StudyResults
+from sweeper.search.verifying.ablation import Ablation, ChangeEffect, Shift, read_ablation
 
 _SHIFT = 0.16  # of the two directions from the middle of their row
 _FORMS = (("D", canvas.BLUE, "taken back from the best"), ("o", canvas.ORANGE, "made alone"))

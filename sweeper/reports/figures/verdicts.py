@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from sweeper.reports import canvas, words
 from sweeper.search.results import StudyResults
-from sweeper.search.verdicts import Comparison, SeedNoise, Verdict, Verification
+from sweeper.search.verifying.verdicts import Comparison, SeedNoise, Verdict, Verification
 
 _COLOURS = {Verdict.SUPPORTED: canvas.BLUE, Verdict.REFUTED: canvas.VERMILLION}
 _SHIFT = 0.17  # of the dots below the interval, in rows

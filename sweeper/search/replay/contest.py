@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from sweeper.search.crew import num_cores
 from sweeper.search.replay.arms import Arm
 from sweeper.search.replay.bank import Bank
 from sweeper.search.replay.simulation import Simulated, simulate
 from sweeper.search.replay.summary import Summary, summarize
+from sweeper.search.work.crew import num_cores
 from sweeper.study import StudySpec
 
 _SEEDS_AT_ONCE = 5  # of a task: many small ones show progress

@@ -17,9 +17,7 @@ from optuna.trial import TrialState
 
 from sweeper.curves import Curve, Point, Stop, StopReason
 from sweeper.search import attributes as attrs
-from sweeper.search.books import Books
 from sweeper.search.clock import StudyClock
-from sweeper.search.holding import Holding
 from sweeper.search.outcomes import Result
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
@@ -28,6 +26,8 @@ from sweeper.search.storages.opening import open_storage
 from sweeper.search.storages.serving import LentLock
 from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
+from sweeper.search.work.books import Books
+from sweeper.search.work.holding import Holding
 from sweeper.study import StudySpec
 from sweeper.training.outcome import Outcome
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at

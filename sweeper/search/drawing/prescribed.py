@@ -6,8 +6,8 @@ import math
 import sys
 from dataclasses import dataclass
 
-from sweeper.search.samplers import grid_values
-from sweeper.search.space import distributions_of
+from sweeper.search.drawing.samplers import grid_values
+from sweeper.search.drawing.space import distributions_of
 from sweeper.study import Hyperparameters, StudySpec
 
 

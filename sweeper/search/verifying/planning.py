@@ -8,12 +8,12 @@ from itertools import count, islice
 
 from sweeper.errors import StudyChangedError
 from sweeper.search import attributes as attrs
-from sweeper.search.earlier import earlier_seeds
+from sweeper.search.drawing.earlier import earlier_seeds
+from sweeper.search.drawing.space import as_plain
 from sweeper.search.results import StudyResults, TrialResult
-from sweeper.search.space import as_plain
 from sweeper.search.store import StudyStore
-from sweeper.search.variants import Variant, experiment_but_for_seed, variants_between
-from sweeper.search.verification import BASELINE, FOLDER, Arm, Plan, keep_plan, read_plan
+from sweeper.search.verifying.variants import Variant, experiment_but_for_seed, variants_between
+from sweeper.search.verifying.verification import BASELINE, FOLDER, Arm, Plan, keep_plan, read_plan
 from sweeper.study import Hyperparameters, StudySpec, VerifySpec
 
 SPEED_TURNS = 15

@@ -13,11 +13,11 @@ from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial, TrialState
 
-from sweeper.search.experiments import nudged
-from sweeper.search.history import study_as_shown, with_bad_losses, with_violations
-from sweeper.search.prior import draw_rate
-from sweeper.search.samplers import new_random, new_sampler
-from sweeper.search.space import distributions_of
+from sweeper.search.drawing.experiments import nudged
+from sweeper.search.drawing.history import study_as_shown, with_bad_losses, with_violations
+from sweeper.search.drawing.prior import draw_rate
+from sweeper.search.drawing.samplers import new_random, new_sampler
+from sweeper.search.drawing.space import distributions_of
 from sweeper.study import StudySpec
 
 DRAWS = {"gp": 1}  # of a sampler that proposes one and the same until it learns more

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from optuna.trial import FrozenTrial
 
 from sweeper.curves import Stop
-from sweeper.search.experiments import Experiments
-from sweeper.search.finite import FiniteSpace
-from sweeper.search.memory import MemoryBounds
-from sweeper.search.proposals import Params
+from sweeper.search.drawing.experiments import Experiments
+from sweeper.search.drawing.finite import FiniteSpace
+from sweeper.search.drawing.memory import MemoryBounds
+from sweeper.search.drawing.proposals import Params
 from sweeper.study import Hyperparameters, StudySpec
 
 

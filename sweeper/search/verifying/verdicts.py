@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from statistics import fmean, stdev
 
-from sweeper.search.looks import Look, LossOf, read_look
-from sweeper.search.pacing import read_speeds
-from sweeper.search.verification import BASELINE, Arm, Plan, read_plan
+from sweeper.search.verifying.looks import Look, LossOf, read_look
+from sweeper.search.verifying.pacing import read_speeds
+from sweeper.search.verifying.verification import BASELINE, Arm, Plan, read_plan
 from sweeper.statistics import LEAST_PAIRS, PairedEffect, effect_at_look, holm, sign_p_value
 from sweeper.study import StudySpec
 

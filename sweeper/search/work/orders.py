@@ -8,8 +8,8 @@ from pathlib import Path
 from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import StorageError, SweeperError, WorkerError
-from sweeper.search.child import Nursery
 from sweeper.search.storages.opening import storage_error
+from sweeper.search.work.child import Nursery
 from sweeper.study import StudySpec
 from sweeper.training.setup import Setup
 

@@ -12,8 +12,8 @@ from sweeper.search.outcomes import tokens_paid
 from sweeper.search.progress import stop_reason_of
 from sweeper.search.storage import has_begun, tokens_so_far
 from sweeper.search.store import StudyStore
-from sweeper.search.timesheets import worker_seconds
-from sweeper.search.verification import Plan, look_recipes, look_study
+from sweeper.search.verifying.verification import Plan, look_recipes, look_study
+from sweeper.search.work.timesheets import worker_seconds
 from sweeper.study import StudySpec
 
 LossOf = Mapping[tuple[str, int], float]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sweeper.search.space import as_plain
+from sweeper.search.drawing.space import as_plain
 from sweeper.study import Hyperparameters, StudySpec, with_changes
 
 Direction = Literal["without", "only"]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sweeper.search.looks import LossOf
-from sweeper.search.variants import Direction, Variant
-from sweeper.search.verdicts import Verification
-from sweeper.search.verification import BASELINE, Plan
+from sweeper.search.verifying.looks import LossOf
+from sweeper.search.verifying.variants import Direction, Variant
+from sweeper.search.verifying.verdicts import Verification
+from sweeper.search.verifying.verification import BASELINE, Plan
 from sweeper.statistics import LEAST_PAIRS, PairedEffect, holm, paired_effect
 
 Differences = Mapping[int, float]  # by seed

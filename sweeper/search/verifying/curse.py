@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from sweeper.search.results import StudyResults
-from sweeper.search.verdicts import Comparison
+from sweeper.search.verifying.verdicts import Comparison
 from sweeper.statistics import LEAST_PAIRS, PairedEffect, effect_at_look
 
 

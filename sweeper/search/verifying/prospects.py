@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeper.search.prescribed import FixedTrial, fixed_trials
-from sweeper.search.space import as_plain
-from sweeper.search.variants import changes_between, experiment_but_for_seed
+from sweeper.search.drawing.prescribed import FixedTrial, fixed_trials
+from sweeper.search.drawing.space import as_plain
+from sweeper.search.verifying.variants import changes_between, experiment_but_for_seed
 from sweeper.study import StudySpec, VerifySpec
 
 

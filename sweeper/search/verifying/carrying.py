@@ -6,17 +6,17 @@ import math
 from dataclasses import replace
 
 from sweeper.search import attributes as attrs
-from sweeper.search.crew import known_crew
-from sweeper.search.looks import Look
 from sweeper.search.outcomes import tokens_paid
-from sweeper.search.pacing import measure_speeds, read_speeds
-from sweeper.search.planning import begin_plan
 from sweeper.search.progress import Snapshot
 from sweeper.search.results import load_results
 from sweeper.search.runner import Observe, RunOutcome, Tell, run_study
 from sweeper.search.store import StudyStore
-from sweeper.search.verdicts import Verification, load_verification
-from sweeper.search.verification import Plan, look_recipes, look_study
+from sweeper.search.verifying.looks import Look
+from sweeper.search.verifying.pacing import measure_speeds, read_speeds
+from sweeper.search.verifying.planning import begin_plan
+from sweeper.search.verifying.verdicts import Verification, load_verification
+from sweeper.search.verifying.verification import Plan, look_recipes, look_study
+from sweeper.search.work.crew import known_crew
 from sweeper.study import StudySpec
 
 

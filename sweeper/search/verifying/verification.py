@@ -17,8 +17,8 @@ from typing import Any
 
 from sweeper.errors import StorageError
 from sweeper.files import write_durably
-from sweeper.search.space import as_plain
-from sweeper.search.variants import Variant
+from sweeper.search.drawing.space import as_plain
+from sweeper.search.verifying.variants import Variant
 from sweeper.study import Hyperparameters, StudySpec, spec_from_plain, spec_to_plain, with_changes
 
 BASELINE = "baseline"  # stands beside the arms' keys

@@ -15,19 +15,19 @@ from sweeper.errors import WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.audit import Audit
-from sweeper.search.books import Books
-from sweeper.search.child import ChildDied, Nursery
 from sweeper.search.claim import Claim
-from sweeper.search.desk import Task, TrialLost, train_at
-from sweeper.search.holding import Holding
-from sweeper.search.orders import STUDY_ERRORS, WorkOrder, WorkReport
 from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import CRASH_LOG, newest_point, trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.supervision import train_in_child
-from sweeper.search.timesheets import Timesheet
-from sweeper.search.worker_process import following, quiet_signals, was_told_to_stop
+from sweeper.search.work.books import Books
+from sweeper.search.work.child import ChildDied, Nursery
+from sweeper.search.work.desk import Task, TrialLost, train_at
+from sweeper.search.work.holding import Holding
+from sweeper.search.work.orders import STUDY_ERRORS, WorkOrder, WorkReport
+from sweeper.search.work.supervision import train_in_child
+from sweeper.search.work.timesheets import Timesheet
+from sweeper.search.work.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.training.outcome import Outcome
 
 MAX_FRUITLESS_CHILDREN = 3  # that died in a row without a point of any trial

@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial
 
 from sweeper.curves import Stop, StopReason
 from sweeper.search import attributes as attrs
-from sweeper.search.space import contains, distributions_of
+from sweeper.search.drawing.space import contains, distributions_of
 from sweeper.study import Hyperparameters, StudySpec, with_changes
 
 

@@ -15,12 +15,12 @@ from sweeper.errors import WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
 from sweeper.search.dashboard import note_trial
-from sweeper.search.holding import Holding
-from sweeper.search.memory import overflowing_batch
+from sweeper.search.drawing.memory import overflowing_batch
 from sweeper.search.outcomes import Result, failure
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import newest_point, trial_folder
 from sweeper.search.store import StudyStore
+from sweeper.search.work.holding import Holding
 from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
 

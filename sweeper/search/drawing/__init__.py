@@ -1,0 +1,1 @@
+"""What is tried next: from the study file to Optuna's draws, and what need not be drawn."""

@@ -1,0 +1,1 @@
+"""Other seeds for what a search has found: planned, trained, judged."""
