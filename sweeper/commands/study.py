@@ -41,7 +41,7 @@ def run(
     from sweeper.reports.live import StudyView
     from sweeper.search.runner import run_study
     from sweeper.search.verifying.carrying import verify_study
-    from sweeper.search.work.signals import exit_code
+    from sweeper.search.workers.signals import exit_code
 
     console = progress_console()
     with StudyView(console) as view:
@@ -70,8 +70,8 @@ def run(
 def worker(study: StudyFile, overrides: Overrides = None) -> None:
     """Train trials of a study here, beside any other workers, until none is left to take."""
     from sweeper.reports.live import StudyView
-    from sweeper.search.work.joining import join_study
-    from sweeper.search.work.signals import exit_code
+    from sweeper.search.workers.joining import join_study
+    from sweeper.search.workers.signals import exit_code
     from sweeper.study import load_study
 
     spec = load_study(study, overrides or [])

@@ -12,8 +12,8 @@ from sweeper.search.drawing.samplers import new_sampler
 from sweeper.search.drawing.space import distributions_of, draw
 from sweeper.search.measured import Measured
 from sweeper.search.verifying.prospects import Prospect, ablation_ahead, looks_ahead
-from sweeper.search.work.crew import Crew, assumed_crew, is_measured
-from sweeper.search.work.trainers import new_trainer
+from sweeper.search.workers.crew import Crew, assumed_crew, is_measured
+from sweeper.search.workers.trainers import new_trainer
 from sweeper.study import Hyperparameters, StudySpec
 
 SAMPLED_TRIALS = 5

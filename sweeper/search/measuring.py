@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from sweeper.search.measured import Measured
-from sweeper.search.work.crew import Crew
+from sweeper.search.workers.crew import Crew
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.bench_trainer import engine_of, ground_of
 from sweeper.training.device import find_device

@@ -24,7 +24,7 @@ from sweeper.search.progress import stop_reason_of
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.search.verifying.verdicts import Verification, load_verification
-from sweeper.search.work.timesheets import worker_seconds
+from sweeper.search.workers.timesheets import worker_seconds
 from sweeper.study import StudySpec
 from sweeper.training.examination import Examination, read_examination
 from sweeper.training.lost import Lost

@@ -19,15 +19,15 @@ from sweeper.search.clock import StudyClock
 from sweeper.search.progress import Snapshot, take_snapshot
 from sweeper.search.storages.opening import storage_error
 from sweeper.search.store import StudyStore
-from sweeper.search.work.clusters import Cluster, cluster_of, is_on_cluster
-from sweeper.search.work.crew import Crew, choose_crew
-from sweeper.search.work.orders import WorkOrder, WorkReport, raise_error_of
-from sweeper.search.work.outpost import Mission, kept_fresh
-from sweeper.search.work.pool import PoolCrash, close_pool, nursery_of, run_in_workers
-from sweeper.search.work.probing import MeasuringStopped
-from sweeper.search.work.signals import leaving_signals
-from sweeper.search.work.trainers import new_trainer
-from sweeper.search.work.worker import work
+from sweeper.search.workers.clusters import Cluster, cluster_of, is_on_cluster
+from sweeper.search.workers.crew import Crew, choose_crew
+from sweeper.search.workers.orders import WorkOrder, WorkReport, raise_error_of
+from sweeper.search.workers.outpost import Mission, kept_fresh
+from sweeper.search.workers.pool import PoolCrash, close_pool, nursery_of, run_in_workers
+from sweeper.search.workers.probing import MeasuringStopped
+from sweeper.search.workers.signals import leaving_signals
+from sweeper.search.workers.trainers import new_trainer
+from sweeper.search.workers.worker import work
 from sweeper.study import StudySpec
 
 POLL_SECONDS = 0.5

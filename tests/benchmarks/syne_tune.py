@@ -43,7 +43,7 @@ from sweeper.search.replay.bank import Bank, Run, read_bank
 from sweeper.search.replay.contest import Standing, Terms, hold_contest
 from sweeper.search.replay.simulation import Simulated
 from sweeper.search.replay.summary import summarize
-from sweeper.search.work.crew import num_cores
+from sweeper.search.workers.crew import num_cores
 from sweeper.study import StudySpec, load_study
 from tests.benchmarks.syne_rules import RULES, UNSUITED, Rule, Space, space_of
 from tests.benchmarks.syne_table import ELAPSED, METRIC, RESOURCE, SEEN, SLOWER, Book, results_of

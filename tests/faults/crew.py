@@ -16,18 +16,18 @@ from pathlib import Path
 
 from sweeper.search.runner import make_stop_file
 from sweeper.search.store import StudyStore
-from sweeper.search.work.crew import assumed_crew
-from sweeper.search.work.orders import WorkOrder, WorkReport
-from sweeper.search.work.pool import nursery_of
-from sweeper.search.work.trainers import new_trainer
-from sweeper.search.work.worker import train_trials
+from sweeper.search.workers.crew import assumed_crew
+from sweeper.search.workers.orders import WorkOrder, WorkReport
+from sweeper.search.workers.pool import nursery_of
+from sweeper.search.workers.trainers import new_trainer
+from sweeper.search.workers.worker import train_trials
 from sweeper.study import StudySpec
 from tests.faults.processes import children_of, descendants
 
 PATIENCE_S = 240.0
 # Imported once for all workers, what they would else import at their first use included.
 _PRELOADED = (
-    *("sweeper.search.work.worker", "sweeper.training.bench_trainer", "tests.faults.crew"),
+    *("sweeper.search.workers.worker", "sweeper.training.bench_trainer", "tests.faults.crew"),
     *("sqlalchemy.orm", "sqlalchemy.dialects.sqlite", "alembic.command", "optuna_dashboard"),
     *("optuna.storages._rdb.storage", "transformers.models.gpt2.modeling_gpt2"),
 )
@@ -154,7 +154,7 @@ def wait_for(what: Callable[[], object], *, poll_s: float = 0.005) -> None:
 def _work(order: WorkOrder, terms: Terms, mouth: Connection) -> None:
     """The whole life of a worker's process."""
     from sweeper.search import leases
-    from sweeper.search.work import holding
+    from sweeper.search.workers import holding
 
     if terms.lease_s is not None:
         leases.LEASE_SECONDS = terms.lease_s

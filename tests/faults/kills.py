@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from random import Random
 
-from sweeper.search.work.orders import WorkOrder, WorkReport
+from sweeper.search.workers.orders import WorkOrder, WorkReport
 from sweeper.study import StudySpec
 from tests.faults.crew import (
     Terms,

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from functools import partial
 from random import Random
 
-from sweeper.search.work.orders import WorkReport
+from sweeper.search.workers.orders import WorkReport
 from sweeper.study import StudySpec
 from tests.faults.crew import AS_EVER, Terms, Worker, prepared, progress_of, wait_for, worker
 from tests.faults.field import Field

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 from sweeper.errors import BaseError
-from sweeper.search.work.child import Nursery, call_in_child
-from sweeper.search.work.orders import WorkOrder, WorkReport
-from sweeper.search.work.outpost import Mission
+from sweeper.search.workers.child import Nursery, call_in_child
+from sweeper.search.workers.orders import WorkOrder, WorkReport
+from sweeper.search.workers.outpost import Mission
 
 
 def report_processes(order: WorkOrder) -> WorkReport:

@@ -11,8 +11,8 @@ from sweeper.search import attributes as attrs
 from sweeper.search.claim import Claim
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.work.books import Books
-from sweeper.search.work.holding import Holding
+from sweeper.search.workers.books import Books
+from sweeper.search.workers.holding import Holding
 from sweeper.training.outcome import Outcome
 from tests.search.fakes import claimed, overwrite_lease, result, spec_at
 

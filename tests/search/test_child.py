@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BaseError
-from sweeper.search.work.child import ChildDied, Nursery, call_in_child
+from sweeper.search.workers.child import ChildDied, Nursery, call_in_child
 from tests.search.processes import answer, die, fail, say_and_wait
 from tests.search.test_runner import members, wait_for
 

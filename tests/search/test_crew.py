@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from sweeper.errors import WorkerError
-from sweeper.search.work import crew as crew_module
-from sweeper.search.work import probing
-from sweeper.search.work.crew import Crew, assumed_crew, choose_crew, known_crew
-from sweeper.search.work.pool import PoolCrash, close_pool
-from sweeper.search.work.probing import (
+from sweeper.search.workers import crew as crew_module
+from sweeper.search.workers import probing
+from sweeper.search.workers.crew import Crew, assumed_crew, choose_crew, known_crew
+from sweeper.search.workers.pool import PoolCrash, close_pool
+from sweeper.search.workers.probing import (
     Measurement,
     MeasuringStopped,
     best_of,
     measure_ways,
     probed_recipes,
 )
-from sweeper.search.work.trainers import new_trainer
+from sweeper.search.workers.trainers import new_trainer
 from sweeper.study import StudySpec
 from sweeper.training.meeting import Meeting, MeetingCancelled
 from sweeper.training.probe import probe

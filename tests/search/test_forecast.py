@@ -14,7 +14,7 @@ from sweeper.search.measured import Measured
 from sweeper.search.runner import run_study
 from sweeper.search.store import StudyStore
 from sweeper.search.verifying.prospects import Prospect
-from sweeper.search.work.crew import Crew
+from sweeper.search.workers.crew import Crew
 from tests.search.conftest import NewStudy
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.search.work.gpus import gpu_variables, gpus_here
+from sweeper.search.workers.gpus import gpu_variables, gpus_here
 
 FILES = ["nvidia10", "nvidia0", "nvidia2", "nvidiactl", "nvidia-uvm", "null"]
 

@@ -12,8 +12,8 @@ from sweeper.search import attributes as attrs
 from sweeper.search import leases
 from sweeper.search.leases import Lease
 from sweeper.search.store import StudyStore
-from sweeper.search.work import holding as holding_module
-from sweeper.search.work.holding import Holding
+from sweeper.search.workers import holding as holding_module
+from sweeper.search.workers.holding import Holding
 from tests.search.fakes import claimed, overwrite_lease, result, spec_at
 
 pytestmark = pytest.mark.usefixtures("stored_in_memory")

@@ -11,7 +11,7 @@ from sweeper.search import attributes as attrs
 from sweeper.search.progress import Snapshot
 from sweeper.search.runner import RunOutcome
 from sweeper.search.store import StudyStore
-from sweeper.search.work.joining import join_study
+from sweeper.search.workers.joining import join_study
 from sweeper.study import StudySpec
 from tests.search.conftest import NewStudy
 from tests.search.fakes import claimed

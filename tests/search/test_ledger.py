@@ -18,7 +18,7 @@ from sweeper.search.store import StudyStore
 from sweeper.search.verifying.looks import Look
 from sweeper.search.verifying.verdicts import Verification
 from sweeper.search.verifying.verification import Plan
-from sweeper.search.work.timesheets import Timesheet, worker_seconds
+from sweeper.search.workers.timesheets import Timesheet, worker_seconds
 from sweeper.training.lost import Lost
 from tests.search.fakes import TOKENS_PER_TRIAL, spec_at
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.search.work import clusters, outpost
-from sweeper.search.work.clusters import cluster_of
-from sweeper.search.work.orders import WorkOrder, WorkReport
-from sweeper.search.work.outpost import Mission, kept_fresh, send_out
-from sweeper.search.work.pool import nursery_of
+from sweeper.search.workers import clusters, outpost
+from sweeper.search.workers.clusters import cluster_of
+from sweeper.search.workers.orders import WorkOrder, WorkReport
+from sweeper.search.workers.outpost import Mission, kept_fresh, send_out
+from sweeper.search.workers.pool import nursery_of
 from sweeper.training.setup import PrecisionChoice, Setup
 from tests.search.fakes import spec_at
 from tests.search.processes import report_mission

@@ -12,7 +12,7 @@ from sweeper.errors import WorkerError
 from sweeper.search.verifying import pacing
 from sweeper.search.verifying.pacing import Speeds, measure_speeds, read_speeds
 from sweeper.search.verifying.verification import BASELINE, Arm, Plan, verification_folder
-from sweeper.search.work.pool import PoolCrash
+from sweeper.search.workers.pool import PoolCrash
 from sweeper.study import StudySpec
 from sweeper.training.setup import Setup
 from tests.search.fakes import spec_at

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeper.search.work.pulse import FIRST_SECONDS, Pulse
+from sweeper.search.workers.pulse import FIRST_SECONDS, Pulse
 from sweeper.study import HangRule
 
 RULE = HangRule.model_validate({"factor": 10, "at_least": 5})

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from sweeper.search.work.signals import exit_code, leaving_signals
+from sweeper.search.workers.signals import exit_code, leaving_signals
 
 SLURM = {"SLURM_JOB_ID": "42"}
 KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}

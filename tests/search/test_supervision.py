@@ -16,10 +16,10 @@ from sweeper.curves import Point
 from sweeper.search import attributes as attrs
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.work import worker as worker_module
-from sweeper.search.work.orders import WorkOrder, WorkReport
-from sweeper.search.work.pool import nursery_of
-from sweeper.search.work.worker import work
+from sweeper.search.workers import worker as worker_module
+from sweeper.search.workers.orders import WorkOrder, WorkReport
+from sweeper.search.workers.pool import nursery_of
+from sweeper.search.workers.worker import work
 from sweeper.study import StudySpec
 from sweeper.training.setup import Setup
 from tests.search.conftest import NewStudy

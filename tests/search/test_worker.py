@@ -18,11 +18,11 @@ from sweeper.search import attributes as attrs
 from sweeper.search.monitor import Monitor
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.work import worker as worker_module
-from sweeper.search.work.holding import Holding
-from sweeper.search.work.orders import WorkOrder, WorkReport
-from sweeper.search.work.timesheets import worker_seconds
-from sweeper.search.work.worker import work
+from sweeper.search.workers import worker as worker_module
+from sweeper.search.workers.holding import Holding
+from sweeper.search.workers.orders import WorkOrder, WorkReport
+from sweeper.search.workers.timesheets import worker_seconds
+from sweeper.search.workers.worker import work
 from sweeper.study import StudySpec
 from sweeper.training import packs
 from sweeper.training.engine import Pack

@@ -30,7 +30,7 @@ _NEEDED = {
 # Arguments that may have one value only, in whatever call.
 _FIXED = {"shell": False, "trust_remote_code": False, "allow_pickle": False, "weights_only": True}
 # Whether an exception can be sent to another process is tried in memory, on our own bytes.
-_EXEMPT = {"search/work/child.py": ("pickle is imported",)}
+_EXEMPT = {"search/workers/child.py": ("pickle is imported",)}
 
 
 def offences(source: str) -> list[str]:

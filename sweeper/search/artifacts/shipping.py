@@ -29,7 +29,7 @@ from sweeper.search.artifacts.record import Archive, Record, newest_record
 from sweeper.search.claim import Claim, was_ended_by
 from sweeper.search.storage import last_words, newest_point, trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.work.holding import RENEW_SECONDS
+from sweeper.search.workers.holding import RENEW_SECONDS
 from sweeper.training.lost import read_lost
 
 PATIENCE_SECONDS = 300.0  # of a worker that would leave with results that it could not send

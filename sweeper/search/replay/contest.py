@@ -9,7 +9,7 @@ from sweeper.search.replay.arms import Arm
 from sweeper.search.replay.bank import Bank
 from sweeper.search.replay.simulation import Simulated, simulate
 from sweeper.search.replay.summary import Summary, summarize
-from sweeper.search.work.crew import num_cores
+from sweeper.search.workers.crew import num_cores
 from sweeper.study import StudySpec
 
 _SEEDS_AT_ONCE = 5  # of a task: many small ones show progress

@@ -16,7 +16,7 @@ from sweeper.search.verifying.pacing import measure_speeds, read_speeds
 from sweeper.search.verifying.planning import begin_plan
 from sweeper.search.verifying.verdicts import Verification, load_verification
 from sweeper.search.verifying.verification import Plan, look_recipes, look_study
-from sweeper.search.work.crew import known_crew
+from sweeper.search.workers.crew import known_crew
 from sweeper.study import StudySpec
 
 

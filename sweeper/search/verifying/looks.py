@@ -13,7 +13,7 @@ from sweeper.search.progress import stop_reason_of
 from sweeper.search.storage import has_begun, tokens_so_far
 from sweeper.search.store import StudyStore
 from sweeper.search.verifying.verification import Plan, look_recipes, look_study
-from sweeper.search.work.timesheets import worker_seconds
+from sweeper.search.workers.timesheets import worker_seconds
 from sweeper.study import StudySpec
 
 LossOf = Mapping[tuple[str, int], float]

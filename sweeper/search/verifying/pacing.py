@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from sweeper.errors import StorageError, WorkerError
 from sweeper.files import write_durably
 from sweeper.search.verifying.verification import BASELINE, FOLDER, Plan, verification_folder
-from sweeper.search.work.child import call_in_child
-from sweeper.search.work.pool import PoolCrash, close_pool, nursery_of, run_in_workers
-from sweeper.search.work.worker_process import following, quiet_signals, was_told_to_stop
+from sweeper.search.workers.child import call_in_child
+from sweeper.search.workers.pool import PoolCrash, close_pool, nursery_of, run_in_workers
+from sweeper.search.workers.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.setup import Setup
 

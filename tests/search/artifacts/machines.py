@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sweeper.search.work.joining import join_study
+from sweeper.search.workers.joining import join_study
 from sweeper.study import StudySpec
 from tests.search.conftest import NewStudy
 

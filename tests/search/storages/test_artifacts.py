@@ -15,7 +15,7 @@ from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.claim import Claim
 from sweeper.search.storage import newest_point, trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.work.timesheets import Timesheet, worker_seconds
+from sweeper.search.workers.timesheets import Timesheet, worker_seconds
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, overwrite_lease, result, spec_at
 

@@ -26,8 +26,8 @@ from sweeper.search.storages.opening import open_storage
 from sweeper.search.storages.serving import LentLock
 from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
-from sweeper.search.work.books import Books
-from sweeper.search.work.holding import Holding
+from sweeper.search.workers.books import Books
+from sweeper.search.workers.holding import Holding
 from sweeper.study import StudySpec
 from sweeper.training.outcome import Outcome
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at

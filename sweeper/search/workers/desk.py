@@ -15,7 +15,7 @@ from sweeper.curves import Point, Stop
 from sweeper.search.audit import Audit, Audited, is_audited
 from sweeper.search.monitor import Monitor
 from sweeper.search.peer_rules import Peers
-from sweeper.search.work.trainers import new_trainer
+from sweeper.search.workers.trainers import new_trainer
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.course import Course
 from sweeper.training.outcome import Outcome

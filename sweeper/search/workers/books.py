@@ -20,7 +20,7 @@ from sweeper.search.outcomes import Result, failure
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import newest_point, trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.work.holding import Holding
+from sweeper.search.workers.holding import Holding
 from sweeper.training.lost import keep_lost
 from sweeper.training.outcome import Outcome
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.errors import WorkerError
-from sweeper.search.work.child import call_in_child
-from sweeper.search.work.pool import PoolCrash, nursery_of, run_in_workers
-from sweeper.search.work.trainers import new_trainer
-from sweeper.search.work.worker_process import following, quiet_signals
+from sweeper.search.workers.child import call_in_child
+from sweeper.search.workers.pool import PoolCrash, nursery_of, run_in_workers
+from sweeper.search.workers.trainers import new_trainer
+from sweeper.search.workers.worker_process import following, quiet_signals
 from sweeper.study import Choice, Hyperparameters, HyperparameterValue, Range, StudySpec
 from sweeper.training.meeting import Meeting, MeetingCancelled
 from sweeper.training.setup import PrecisionChoice, Setup

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from typing import Any, TypeVar
 
-from sweeper.search.work.child import ChildDied, Nursery
-from sweeper.search.work.gpus import found_gpus, gpu_variables
-from sweeper.search.work.trainers import training_modules
+from sweeper.search.workers.child import ChildDied, Nursery
+from sweeper.search.workers.gpus import found_gpus, gpu_variables
+from sweeper.search.workers.trainers import training_modules
 from sweeper.study import StudySpec
 
 # Read by the libraries under torch and numpy when a worker imports them.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sweeper.search.work.signals import LEAVING
+from sweeper.search.workers.signals import LEAVING
 
 PARENT_CHECK_SECONDS = 1.0
 

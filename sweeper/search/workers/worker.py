@@ -20,14 +20,14 @@ from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import CRASH_LOG, newest_point, trial_folder
 from sweeper.search.store import StudyStore
-from sweeper.search.work.books import Books
-from sweeper.search.work.child import ChildDied, Nursery
-from sweeper.search.work.desk import Task, TrialLost, train_at
-from sweeper.search.work.holding import Holding
-from sweeper.search.work.orders import STUDY_ERRORS, WorkOrder, WorkReport
-from sweeper.search.work.supervision import train_in_child
-from sweeper.search.work.timesheets import Timesheet
-from sweeper.search.work.worker_process import following, quiet_signals, was_told_to_stop
+from sweeper.search.workers.books import Books
+from sweeper.search.workers.child import ChildDied, Nursery
+from sweeper.search.workers.desk import Task, TrialLost, train_at
+from sweeper.search.workers.holding import Holding
+from sweeper.search.workers.orders import STUDY_ERRORS, WorkOrder, WorkReport
+from sweeper.search.workers.supervision import train_in_child
+from sweeper.search.workers.timesheets import Timesheet
+from sweeper.search.workers.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.training.outcome import Outcome
 
 MAX_FRUITLESS_CHILDREN = 3  # that died in a row without a point of any trial

@@ -8,12 +8,12 @@ from sweeper.search.clock import StudyClock
 from sweeper.search.progress import take_snapshot
 from sweeper.search.runner import Observe, RunOutcome, Tell, make_stop_file
 from sweeper.search.store import StudyStore
-from sweeper.search.work.crew import single_crew
-from sweeper.search.work.orders import WorkOrder, raise_error_of
-from sweeper.search.work.pool import nursery_of
-from sweeper.search.work.signals import exit_code, leaving_signals
-from sweeper.search.work.trainers import new_trainer
-from sweeper.search.work.worker import train_trials
+from sweeper.search.workers.crew import single_crew
+from sweeper.search.workers.orders import WorkOrder, raise_error_of
+from sweeper.search.workers.pool import nursery_of
+from sweeper.search.workers.signals import exit_code, leaving_signals
+from sweeper.search.workers.trainers import new_trainer
+from sweeper.search.workers.worker import train_trials
 from sweeper.study import StudySpec
 
 

@@ -22,10 +22,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper.search.work.orders import WorkOrder, WorkReport
-from sweeper.search.work.pool import nursery_of
-from sweeper.search.work.worker import train_trials
-from sweeper.search.work.worker_process import quiet_signals, tell_to_stop
+from sweeper.search.workers.orders import WorkOrder, WorkReport
+from sweeper.search.workers.pool import nursery_of
+from sweeper.search.workers.worker import train_trials
+from sweeper.search.workers.worker_process import quiet_signals, tell_to_stop
 from sweeper.study import StudySpec, spec_from_plain, spec_to_plain
 from sweeper.training.setup import PrecisionChoice, Setup
 
@@ -101,7 +101,7 @@ def send_out(mission: Mission) -> WorkReport:
     """
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "sweeper.search.work.outpost"],
+            [sys.executable, "-m", "sweeper.search.workers.outpost"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -12,8 +12,8 @@ import signal
 # A supervisor that loky started asks of its children that they know loky's way to start others.
 import joblib.externals.loky.backend.context  # noqa: F401
 
-from sweeper.search.work.child import die_with_parent
-from sweeper.search.work.signals import LEAVING
+from sweeper.search.workers.child import die_with_parent
+from sweeper.search.workers.signals import LEAVING
 
 die_with_parent()
 for _number in LEAVING:  # inherited by what is forked

@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from sweeper.errors import WorkerError
-from sweeper.search.work.orders import WorkReport
-from sweeper.search.work.outpost import Mission, send_out
-from sweeper.search.work.signals import LEAVING
+from sweeper.search.workers.orders import WorkReport
+from sweeper.search.workers.outpost import Mission, send_out
+from sweeper.search.workers.signals import LEAVING
 from sweeper.study import StudySpec
 
 CLUSTERS = ("dask", "ray")

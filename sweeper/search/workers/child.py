@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Self
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PREPARATION = "sweeper.search.work.preloaded"  # of the fork server, by being loaded
+_PREPARATION = "sweeper.search.workers.preloaded"  # of the fork server, by being loaded
 _LOG_BYTES = 4000
 _LAST_WORDS_SECONDS = 2.0
 

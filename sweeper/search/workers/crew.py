@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.files import write_durably
-from sweeper.search.work.clusters import cluster_of, is_on_cluster
-from sweeper.search.work.gpus import found_gpus
-from sweeper.search.work.probing import BLIND_SAMPLERS, Measurement, Tell, best_of, measure_ways
-from sweeper.search.work.trainers import new_trainer
+from sweeper.search.workers.clusters import cluster_of, is_on_cluster
+from sweeper.search.workers.gpus import found_gpus
+from sweeper.search.workers.probing import BLIND_SAMPLERS, Measurement, Tell, best_of, measure_ways
+from sweeper.search.workers.trainers import new_trainer
 from sweeper.study import StudySpec
 from sweeper.training.setup import PrecisionChoice, Setup
 
