@@ -53,6 +53,8 @@ class Record:
         seconds: There, of training.
         lost: What earlier attempts had trained and lost by then.
         last_words: Of a worker that died while training it.
+        announced: Names of archives that may be in the place, or halfway there, and are none of
+            these: whoever sends the next removes them.
     """
 
     owner: str
@@ -63,6 +65,7 @@ class Record:
     seconds: float = 0.0
     lost: Lost = field(default_factory=Lost)
     last_words: str = ""
+    announced: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, trial: FrozenTrial) -> Record | None:
@@ -75,10 +78,12 @@ class Record:
         try:
             parts = dict(plain or {})
             archives = tuple(Archive(**archive) for archive in parts.pop("archives"))
-            record = cls(**parts | {"archives": archives, "lost": Lost(**parts["lost"])})
+            own = {"archives": archives, "announced": tuple(parts.get("announced", ()))}
+            record = cls(**parts | own | {"lost": Lost(**parts["lost"])})
         except (KeyError, TypeError, ValueError):
             return None
-        return record if all(_ARCHIVE_NAME.fullmatch(a.name) for a in archives) else None
+        names = [*(archive.name for archive in archives), *record.announced]
+        return record if all(_ARCHIVE_NAME.fullmatch(str(name)) for name in names) else None
 
     def as_dict(self) -> dict[str, Any]:
         """The form of the trial's attribute."""

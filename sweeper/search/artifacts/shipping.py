@@ -35,6 +35,7 @@ from sweeper.training.lost import read_lost
 PATIENCE_SECONDS = 300.0  # of a worker that would leave with results that it could not send
 _PAUSE_SECONDS = 1.0
 _KEPT = 2  # archives of a trial that goes on
+_MOST_ANNOUNCED = 8  # while the place is away, each try announces another
 # The trials meet them themselves, and say so.
 _MET_ELSEWHERE = (StorageInternalError, OSError, CheckpointError)
 
@@ -172,20 +173,26 @@ class Shipping:
             StorageInternalError: The storage's server is away.
         """
         before = self._stored(claim)
-        archive = self._put(place, claim, has_ended)
+        name = f"{claim.number:04d}-{uuid.uuid4().hex}.tar"
+        # Said before it is sent: should this worker die in between, the next one removes it.
+        announced = replace(before, announced=(*before.announced, name)[-_MOST_ANNOUNCED:])
+        if not self._note(claim, self._newest(claim, announced)):
+            return False
+        archive = self._put(place, claim, name, has_ended)
         kept = before.archives[: 0 if has_ended else _KEPT - 1]
-        record = self._newest(claim, replace(before, archives=(archive, *kept), is_final=has_ended))
+        now = replace(before, archives=(archive, *kept), is_final=has_ended, announced=())
+        record = self._newest(claim, now)
         if not self._note(claim, record):
             place.remove(archive.name)
             return False
         keep_origin(self._folder(claim), Origin(record.owner, archive.name))
-        for old in set(before.archives) - set(record.archives):
-            place.remove(old.name)
+        old = {archive.name for archive in set(before.archives) - set(record.archives)}
+        for gone in old.union(before.announced):
+            place.remove(gone)
         self._say_back()
         return True
 
-    def _put(self, place: Place, claim: Claim, has_ended: bool) -> Archive:
-        name = f"{claim.number:04d}-{uuid.uuid4().hex}.tar"
+    def _put(self, place: Place, claim: Claim, name: str, has_ended: bool) -> Archive:
         with tempfile.TemporaryFile(dir=self._folder(claim)) as file:
             step = pack(self._folder(claim), file, has_ended=has_ended)
             size = file.tell()

@@ -108,6 +108,28 @@ def test_the_newest_two_archives_are_kept_while_a_trial_goes_on_and_one_in_the_e
     assert last is not None and last.step == 6
 
 
+def test_an_archive_whose_sender_died_before_it_said_so_is_removed(
+    machines: tuple[StudyStore, StudyStore],
+) -> None:
+    store, _ = machines
+    claim = claimed(store)
+    orphan = f"{claim.number:04d}-{'0' * 32}.tar"
+    dead = Record("dead", announced=(orphan,)).as_dict()
+    assert store.annotate_held(claim, {attrs.ARTIFACT: dead})
+    path = store.spec.folder.parent / "store" / store.spec.folder_name / orphan
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    with Shipping(store, lambda: False) as shipping:
+        shipping.bring(claim)
+        shipping.begin(claim)
+        train(store, claim, 2)
+        shipping.deliver(claim)
+        assert store.finish(claim, result())
+    record = record_of(store)
+    assert record.announced == ()
+    assert names(store) == {archive.name for archive in record.archives}
+
+
 def test_a_worker_that_lost_its_trial_cannot_put_its_state_in_the_place_of_the_newer(
     machines: tuple[StudyStore, StudyStore],
 ) -> None:
