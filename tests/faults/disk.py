@@ -6,14 +6,15 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from sweeper.search.workers.orders import WorkReport
 from sweeper.study import StudySpec
-from tests.faults.crew import finish, prepared, progress_of, wait_for, worker
+from tests.faults.crew import Worker, finish, prepared, progress_of, wait_for, worker
 from tests.faults.field import Field
 from tests.faults.ground import scripted_study, trained_study
 from tests.faults.invariants import Examination, Witness
@@ -52,6 +53,37 @@ def _lock(spec: StudySpec, seconds: float) -> None:
 
 def fill_disk(field: Field, strikes: int) -> Tally:
     """The disk of the results is full at a random moment; room is made, and the study goes on."""
+
+    def fill(disk: Path, _: StudySpec, hindered: Worker) -> WorkReport:
+        with _ballast(disk):
+            return hindered.report()
+
+    return _hinder(field, strikes, fill, bytes_apart=150)
+
+
+def deny_writing(field: Field, strikes: int) -> Tally:
+    """The folder of the results cannot be written any more, nor by who comes next; then it can."""
+
+    def deny(disk: Path, spec: StudySpec, hindered: Worker) -> WorkReport:
+        with _read_only(disk):
+            report = hindered.report()
+            with program(spec) as called:
+                code, said = called.wait()
+        assert code == 1, said
+        assert "cannot be written (Read-only file system)" in said
+        return report
+
+    return _hinder(field, strikes, deny, bytes_apart=600)
+
+
+def _hinder(
+    field: Field,
+    strikes: int,
+    strike: Callable[[Path, StudySpec, Worker], WorkReport],
+    *,
+    bytes_apart: int,
+) -> Tally:
+    """Strike the disk of a study's results once its curves have grown so far; each time farther."""
     whole = field.whole(trained_study)
     tally = Tally()
     while tally.strikes < strikes:
@@ -62,40 +94,12 @@ def fill_disk(field: Field, strikes: int) -> Tally:
         with _small_disk(disk):
             spec = field.struck(trained_study, tally.studies, _TRIALS, output=str(disk))
             order, witness = prepared(spec), Witness(spec)
+            least = bytes_apart * tally.strikes
             with worker(order) as hindered:
-                wait_for(lambda at=tally.strikes, spec=spec: progress_of(spec) > 150 * at)
-                with _ballast(disk):
-                    report = hindered.report()
-            assert report.error is not None
-            assert "Nothing is lost: make room" in report.error
-            tally.strikes += 1
-            witness.look()
-            finish(order)
-            witness.look()
-            hold(tally, Examination(spec, whole))
-    return tally
-
-
-def deny_writing(field: Field, strikes: int) -> Tally:
-    """The folder of the results cannot be written any more, nor by who comes next; then it can."""
-    whole = field.whole(trained_study)
-    tally = Tally()
-    while tally.strikes < strikes:
-        disk = field.folder / f"disk-{tally.strikes}"
-        disk.mkdir()
-        with _small_disk(disk):
-            spec = field.struck(trained_study, tally.studies, _TRIALS, output=str(disk))
-            order, witness = prepared(spec), Witness(spec)
-            with worker(order) as hindered:
-                wait_for(lambda at=tally.strikes, spec=spec: progress_of(spec) > 600 * at)
-                with _read_only(disk):
-                    report = hindered.report()
-                    with program(spec) as called:
-                        code, said = called.wait()
+                wait_for(lambda least=least, spec=spec: progress_of(spec) > least)
+                report = strike(disk, spec, hindered)
             assert report.error is not None
             assert "Nothing is lost: make room or give access" in report.error
-            assert code == 1, said
-            assert "cannot be written (Read-only file system)" in said
             tally.strikes += 1
             witness.look()
             finish(order)

@@ -10,6 +10,7 @@ import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -479,6 +480,19 @@ def test_a_script_gets_the_signals_that_we_ignore(tmp_path: Path) -> None:
     finally:
         signal.signal(signal.SIGTERM, before)
     assert output(tmp_path).startswith("heard")
+
+
+def test_a_script_that_fails_on_a_full_disk_is_no_failure_of_its_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = "print('step 0: val loss 5.0')\nraise SystemExit(3)\n"
+    with monkeypatch.context() as patched:
+        full = SimpleNamespace(f_bavail=0, f_frsize=4096)
+        patched.setattr("os.statvfs", lambda _: full)
+        with pytest.raises(OSError, match="No space left on device"):
+            run(tmp_path, fails)
+    assert read_command_manifest(trial(tmp_path) / "manifest.json").result is None
+    assert run(tmp_path, fails).stop.reason is StopReason.ERROR
 
 
 def test_a_finished_trials_folder_is_begun_anew(tmp_path: Path) -> None:
