@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from sweeper.models.trunk import Linear, Norm, Site, Trunk
+from sweeper.training.packed.attention import attend
 from sweeper.training.packed.bank import AdapterBank
 from sweeper.training.packed.functions import AdaptedLinear, gelu
 from sweeper.training.packed.passes import Pass, Run
@@ -109,13 +110,7 @@ class Forward:
 
     def _attend(self, qkv_N3D: torch.Tensor) -> torch.Tensor:
         parts = [
-            self._attend_blocks(qkv_N3D[rows], block_size)
+            attend(qkv_N3D[rows], block_size, self.trunk.num_heads)
             for rows, block_size in self.pack_pass.block_runs
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
-
-    def _attend_blocks(self, qkv_n3D: torch.Tensor, block_size: int) -> torch.Tensor:
-        shape = (-1, block_size, self.trunk.num_heads, self.trunk.width // self.trunk.num_heads)
-        query, key, value = (part.view(shape).transpose(1, 2) for part in qkv_n3D.chunk(3, dim=-1))
-        mixed_BHSE = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return mixed_BHSE.transpose(1, 2).flatten(2).flatten(0, 1)

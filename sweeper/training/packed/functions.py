@@ -18,6 +18,7 @@ from sweeper.training.packed.passes import Run
 
 _GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715
+_GELU_NUMBERS = 1 << 18  # at a time in fp32 where they are bf16: they stay in the cache
 
 
 class RunAdapters(NamedTuple):
@@ -167,19 +168,23 @@ class SigmoidGelu(torch.autograd.Function):
     """GELU in its tanh form (Hendrycks & Gimpel 2016, arXiv:1606.08415), by way of the sigmoid.
 
     `0.5 (1 + tanh z)` is `sigmoid(2 z)`, whose kernel on a CPU is several times faster; the
-    slope is made on the way, so that the backward pass is one product.
+    slope is made on the way, so that the backward pass is one product. What is between is fp32.
     """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        square = x * x
-        gate = (square * (_GELU_SLOPE * _GELU_CUBIC)).add_(_GELU_SLOPE).mul_(x).sigmoid_()
-        y = x * gate
-        if ctx.needs_input_grad[0]:
-            # g' = gate + x gate (1 - gate) (2z)' = gate (1 + (x - y) (2z)')
-            slope = square.mul_(3 * _GELU_SLOPE * _GELU_CUBIC).add_(_GELU_SLOPE)
-            ctx.save_for_backward(slope.mul_(x - y).add_(1).mul_(gate))
+        wants_slope = ctx.needs_input_grad[0]
+        if x.dtype == torch.float32:
+            y, slope = _gelu(x, wants_slope=wants_slope)
+        else:
+            y, slope = torch.empty_like(x), torch.empty_like(x) if wants_slope else None
+            for start in range(0, len(x), size := max(_GELU_NUMBERS // x.shape[1], 1)):
+                rows = slice(start, start + size)
+                y[rows], slope_32 = _gelu(x[rows].float(), wants_slope=wants_slope)
+                if slope is not None and slope_32 is not None:
+                    slope[rows] = slope_32
+        ctx.save_for_backward(slope)
         return y
 
     @staticmethod
@@ -190,8 +195,19 @@ class SigmoidGelu(torch.autograd.Function):
         return gradients[0] * slope
 
 
+def _gelu(x: torch.Tensor, *, wants_slope: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+    square = x * x
+    gate = (square * (_GELU_SLOPE * _GELU_CUBIC)).add_(_GELU_SLOPE).mul_(x).sigmoid_()
+    y = x * gate
+    if not wants_slope:
+        return y, None
+    # g' = gate + x gate (1 - gate) (2z)' = gate (1 + (x - y) (2z)')
+    slope = square.mul_(3 * _GELU_SLOPE * _GELU_CUBIC).add_(_GELU_SLOPE)
+    return y, slope.mul_(x - y).add_(1).mul_(gate)
+
+
 def gelu(x: torch.Tensor) -> torch.Tensor:
-    """GELU in its tanh form, by the faster way for this device and type."""
-    if x.device.type == "cpu" and x.dtype == torch.float32:
+    """GELU in its tanh form, by the faster way for this device."""
+    if x.device.type == "cpu":
         return SigmoidGelu.apply(x)  # type: ignore[no-any-return, no-untyped-call]
     return functional.gelu(x, approximate="tanh")
