@@ -10,6 +10,7 @@
     ├── BaseError               1   a base model that cannot be found or does not fit
     ├── CheckpointError         1   a checkpoint, adapter or manifest that is damaged
     ├── StorageError            1   the study's folder or database cannot be used
+    │   └── StorageAwayError    1   its server does not answer, and may another time
     └── WorkerError             1   workers kept dying
 
 A trial's failure (a spike, a NaN, out of memory) is not an error but a value:
@@ -100,6 +101,10 @@ class CheckpointError(SweeperError):
 
 class StorageError(SweeperError):
     """The study's folder or database cannot be read or written."""
+
+
+class StorageAwayError(StorageError):
+    """The storage's server does not answer; it may do so another time."""
 
 
 class WorkerError(SweeperError):

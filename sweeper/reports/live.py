@@ -67,7 +67,7 @@ class StudyView(_View):
         if self._live:
             self._live.update(_bar(what, done, total))
         elif done in (1, total):
-            self._console.print(Text(f"{what}: {done} of {total} steps"))
+            self._console.print(Text(f"{what}: {done} of {total}"))
 
     def observe(self, snapshot: Snapshot) -> None:
         """Show how the study stands."""

@@ -10,9 +10,9 @@ from typing import Any
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
-from sweeper.errors import StorageError
+from sweeper.errors import StorageAwayError, StorageError
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import Exclusion, FileExclusion, PostgresExclusion
 from sweeper.search.storages.guarding import GuardedStorage
@@ -43,7 +43,8 @@ def open_storage(address: Address) -> OpenStorage:
     """Open a storage, and make it where it is not there.
 
     Raises:
-        StorageError: It cannot be opened; the message has no password in it.
+        StorageAwayError: Its server does not answer.
+        StorageError: It cannot be opened. Neither message has a password in it.
     """
     try:
         match address.kind:
@@ -57,7 +58,16 @@ def open_storage(address: Address) -> OpenStorage:
             case "grpc":
                 return _open_proxy(address)
     except (OSError, ValueError, ImportError, StorageInternalError, SQLAlchemyError) as error:
-        raise StorageError(f"storage: {address} cannot be opened ({_cause(error)})") from error
+        kind = StorageAwayError if _is_away(error) else StorageError
+        raise kind(f"storage: {address} cannot be opened ({_cause(error)})") from error
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether no server answered, or one that is about to go or come; not one that refused."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if not isinstance(cause, OperationalError):
+        return False
+    return "FATAL" not in str(cause) or "the database system is" in str(cause)
 
 
 def storage_error(error: StorageInternalError) -> StorageError:

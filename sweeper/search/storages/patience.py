@@ -44,17 +44,25 @@ class Patience:
         """Whether this thread is in the midst of an action, which is repeated as a whole."""
         return getattr(self._thread, "is_inside", False)
 
-    def persist(self, action: Callable[[], _Answer]) -> _Answer:
+    def persist(
+        self,
+        action: Callable[[], _Answer],
+        failure: type[Exception] = StorageInternalError,
+    ) -> _Answer:
         """Do something until it works.
 
+        Args:
+            action: What to do.
+            failure: How it fails where it may work another time.
+
         Raises:
-            StorageInternalError: It did not work in all that time.
+            Exception: The failure: it did not work in all that time.
         """
         deadline, pause = time.monotonic() + self._seconds, FIRST_PAUSE_S
         while True:
             try:
                 return self.attempt(action)
-            except StorageInternalError:
+            except failure:
                 if time.monotonic() + pause > deadline or not self._has_waited(pause):
                     raise
             pause = min(pause * 2, LONGEST_PAUSE_S)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 
+from sweeper.errors import StorageAwayError
 from sweeper.search.clock import StudyClock
 from sweeper.search.progress import take_snapshot
 from sweeper.search.runner import Observe, RunOutcome, Tell, make_stop_file
+from sweeper.search.storages.patience import PATIENCE_SECONDS, Patience
 from sweeper.search.store import StudyStore
 from sweeper.search.workers.crew import single_crew
 from sweeper.search.workers.orders import WorkOrder, raise_error_of
@@ -26,12 +29,12 @@ def join_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
     Args:
         spec: The study.
         observe: Called as often as leases are renewed with how the study stands.
-        tell: Called while the base is being made.
+        tell: Called while the storage's server is away, and while the base is being made.
 
     Raises:
         SweeperError: As the user must act: see `run_study`.
     """
-    store = StudyStore(spec, create=True)
+    store = _opened(spec, tell)
     clock = StudyClock(store)
     stop_file = make_stop_file(spec)
 
@@ -58,3 +61,18 @@ def join_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
     raise_error_of(report)
     first = received[0] if received else None
     return RunOutcome(first, clock.left_s == 0 and first is None)
+
+
+def _opened(spec: StudySpec, tell: Tell) -> StudyStore:
+    """The study, once its storage's server answers: it may come later than its workers."""
+    began = time.monotonic()
+
+    def attempt() -> StudyStore:
+        try:
+            return StudyStore(spec, create=True)
+        except StorageAwayError as error:
+            waited_s = 1 + int(time.monotonic() - began)
+            tell(f"{error}; waiting, seconds", waited_s, int(PATIENCE_SECONDS))
+            raise
+
+    return Patience().persist(attempt, StorageAwayError)

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from sweeper.curves import Point, Stop, StopReason
-from sweeper.errors import WorkerError
+from sweeper.errors import StorageAwayError, WorkerError
 from sweeper.search import attributes as attrs
 from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.audit import Audit
@@ -19,6 +19,7 @@ from sweeper.search.claim import Claim
 from sweeper.search.outcomes import Result
 from sweeper.search.peers import peers_of
 from sweeper.search.storage import CRASH_LOG, newest_point, trial_folder
+from sweeper.search.storages.patience import Patience
 from sweeper.search.store import StudyStore
 from sweeper.search.workers.books import Books
 from sweeper.search.workers.child import ChildDied, Nursery
@@ -72,9 +73,7 @@ class _Worker:
 
     def run(self) -> None:
         sheet = Timesheet(self._spec, self._owner, self._tell_seconds)
-        self._store = StudyStore(
-            self._spec, create=False, has_to_leave=lambda: self._leave() is not None
-        )
+        self._store = self._opened()
         self._shipping = Shipping(self._store, lambda: self._leave() is not None)
 
         def keep_up() -> None:
@@ -90,6 +89,17 @@ class _Worker:
                 self._train_in_children(self._order.nursery)
         if self._error is not None:
             raise self._error
+
+    def _opened(self) -> StudyStore:
+        """The study, once its storage's server answers."""
+
+        def has_to_leave() -> bool:
+            return self._leave() is not None
+
+        return Patience(has_to_leave=has_to_leave).persist(
+            lambda: StudyStore(self._spec, create=False, has_to_leave=has_to_leave),
+            StorageAwayError,
+        )
 
     def _tell_seconds(self, seconds: float) -> None:
         if self._spec.artifacts is not None:  # else everybody sees the sheet

@@ -16,9 +16,11 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweeper.curves import Curve, Point, Stop, StopReason
+from sweeper.errors import StorageAwayError, StorageError
 from sweeper.search import attributes as attrs
 from sweeper.search.clock import StudyClock
 from sweeper.search.outcomes import Result
+from sweeper.search.runner import RunOutcome
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
 from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
@@ -28,6 +30,7 @@ from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
 from sweeper.search.workers.books import Books
 from sweeper.search.workers.holding import Holding
+from sweeper.search.workers.joining import join_study
 from sweeper.study import StudySpec
 from sweeper.training.outcome import Outcome
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked, spec_at
@@ -173,6 +176,35 @@ def test_nothing_is_written_under_a_lock_that_the_server_has_forgotten(
         assert opened.storage.get_all_trials(study) == []
         with opened.exclusion.held("study"):
             opened.storage.create_new_trial(study)
+
+
+def test_a_worker_that_comes_before_its_server_waits_for_it(tmp_path: Path) -> None:
+    with PostgresServer() as server:
+        spec = spec_at(tmp_path, storage=server.url)
+        run_faked(StudyStore(spec, create=True))
+        server.stop("fast")
+        told: list[str] = []
+
+        def tell(what: str, _done: int, _total: int) -> None:
+            told.append(what)
+            if len(told) == 1:
+                server.start()
+
+        outcome = join_study(spec, observe=lambda _: None, tell=tell)
+
+    assert "cannot be opened" in told[0]
+    assert outcome == RunOutcome(None, False)
+
+
+def test_a_server_that_refuses_is_not_waited_for(tmp_path: Path) -> None:
+    with PostgresServer() as server:
+        url = server.url.replace("/postgres?", "/nowhere?")
+        with pytest.raises(StorageError, match="nowhere") as caught:
+            open_storage(Address.read(url, tmp_path))
+        assert not isinstance(caught.value, StorageAwayError)
+        server.stop("fast")
+        with pytest.raises(StorageAwayError):
+            open_storage(Address.read(server.url, tmp_path))
 
 
 def test_a_dead_workers_last_words_are_sent_by_the_next(proxy: Proxy, spec: StudySpec) -> None:
