@@ -22,8 +22,8 @@ from pathlib import Path
 from types import BuiltinFunctionType
 
 from sweeper.data.document import Document, question_and_answer
-from sweeper.data.kept import kept_rows
 from sweeper.errors import DataError
+from sweeper.kept import kept, stamps
 
 PYDOC_QA = "builtin:pydoc-qa"
 PYTHON_REFERENCE = "builtin:python-reference"
@@ -166,7 +166,8 @@ def _source_entries() -> tuple[_Entry, ...]:
         return [astuple(entry) for source in sources for entry in _read_module(*source)]
 
     paths = [path for path, _ in sources]
-    return tuple(_Entry(*row) for row in kept_rows("pydoc-qa", [*paths, Path(__file__)], read))
+    made_from = [sys.version, stamps([*paths, Path(__file__)])]
+    return tuple(_Entry(*row) for row in kept("pydoc-qa", made_from, read))
 
 
 def _is_public(name: str) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
@@ -110,6 +111,7 @@ def take_fingerprints(bench: Workbench, seed: int) -> Fingerprints:
     )
 
 
+@cache  # of the code that this process has loaded, whatever becomes of its files
 def code_fingerprint() -> str:
     """SHA-256 over sweeper's own source files."""
     root = Path(__file__).parent.parent

@@ -1,15 +1,22 @@
-"""Whether the frozen trunk is computed in bf16: measured on this device, checked on this base."""
+"""Whether the frozen trunk is computed in bf16: measured on this device, checked on this base.
+
+A device is measured once for a base and a corpus, and again for other code: all workers of a study
+there compute alike, and their first steps do not wait for it.
+"""
 
 from __future__ import annotations
 
+import platform
 from functools import lru_cache
 
 import torch
 
 from sweeper.data import Blocks
+from sweeper.kept import kept
 from sweeper.models.base import Base
 from sweeper.study import Hyperparameters, with_changes
 from sweeper.training.device import Device, resolve_precision
+from sweeper.training.manifest import code_fingerprint
 from sweeper.training.packed.engine import PackedEngine, is_packable
 from sweeper.training.setup import PrecisionChoice
 from sweeper.training.timing import median_seconds, seconds_per_token
@@ -39,7 +46,7 @@ def resolved(recipe: Hyperparameters, choice: PrecisionChoice) -> Hyperparameter
 
 @lru_cache(maxsize=4)
 def choose_precision(base: Base, device: Device, validation: Blocks) -> PrecisionChoice:
-    """Measure fp32 against bf16, once in a process.
+    """Measure fp32 against bf16, or remember what was measured in the same circumstances.
 
     The cheapest measurement that decides is the last: a matrix product, then a step, then the
     base's loss. A base that only the peft engine trains is not measured: bf16 there where a GPU
@@ -53,6 +60,25 @@ def choose_precision(base: Base, device: Device, validation: Blocks) -> Precisio
     if not is_packable(base):
         precision = resolve_precision("auto", device)
         return PrecisionChoice(precision, f"not measured for {base.config.get('model_type')}")
+    some = Blocks(validation.inputs[:_LOSS_BLOCKS], validation.targets[:_LOSS_BLOCKS])
+    choice = kept(
+        "precision",
+        [
+            code_fingerprint(),
+            torch.__version__,
+            platform.node(),
+            dict(torch.cpu.get_capabilities()),
+            device.as_dict(),
+            base.fingerprint,
+            some.inputs.tolist(),
+            some.targets.tolist(),
+        ],
+        lambda: _measured(base, device, some).as_dict(),
+    )
+    return PrecisionChoice(**choice)
+
+
+def _measured(base: Base, device: Device, some: Blocks) -> PrecisionChoice:
     product_ms = {p: _product_ms(base, device, dtype) for p, dtype in _TYPES.items()}
     if product_ms["fp32"] < LEAST_GAIN * product_ms["bf16"]:
         return PrecisionChoice("fp32", _compared("a matrix product", product_ms), product_ms)
@@ -60,7 +86,6 @@ def choose_precision(base: Base, device: Device, validation: Blocks) -> Precisio
     step_ms = {precision: _step_ms(engine, device, precision) for precision in _TYPES}
     if step_ms["fp32"] < LEAST_GAIN * step_ms["bf16"]:
         return PrecisionChoice("fp32", _compared("a step", step_ms), product_ms, step_ms)
-    some = Blocks(validation.inputs[:_LOSS_BLOCKS], validation.targets[:_LOSS_BLOCKS])
     base_loss = {precision: _base_loss(engine, precision, some) for precision in _TYPES}
     shift_nats = abs(base_loss["bf16"] - base_loss["fp32"])
     if not shift_nats <= MOST_LOSS_SHIFT_NATS:

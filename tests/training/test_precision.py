@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from sweeper.curves import StopReason
+from sweeper.data import Blocks
 from sweeper.training import precision
 from sweeper.training.manifest import read_manifest
 from sweeper.training.precision import choose_precision, precision_on
@@ -24,7 +25,8 @@ AUTO = tiny.recipe(precision="auto")
 
 
 @pytest.fixture(autouse=True)
-def measured_anew() -> Iterator[None]:
+def measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "cache"))
     choose_precision.cache_clear()
     yield
     choose_precision.cache_clear()
@@ -93,6 +95,18 @@ def test_steps_and_losses_are_really_measured(
     assert all(ms > 0 for ms in choice.step_ms.values())
     assert choice.base_loss["bf16"] == pytest.approx(choice.base_loss["fp32"], abs=5e-3)
     assert choice.base_loss["bf16"] != choice.base_loss["fp32"]
+
+
+def test_a_device_is_measured_once_for_a_base_and_a_corpus(bench: Workbench, pretend: Any) -> None:
+    pretend(0.5, 0.6, 0.0)
+    first = precision_on(bench)
+    pretend(2.0, 2.0, 0.0)
+    choose_precision.cache_clear()  # another process
+    assert precision_on(bench) == first
+    fewer = Blocks(bench.validation.inputs[1:], bench.validation.targets[1:])
+    assert choose_precision(bench.base, bench.device, fewer).precision == "fp32"
+    on_more = replace(bench.device, threads=bench.device.threads + 1)
+    assert choose_precision(bench.base, on_more, bench.validation).precision == "fp32"
 
 
 def test_choice_of_the_study_is_not_measured_again(bench: Workbench) -> None:
