@@ -94,7 +94,7 @@ def _measure(
     speeds = {
         recipe.block_size: 1
         / seconds_per_token(
-            pack, bench.base, recipe, bench.device, most_tokens=two_passes(bench.device)
+            pack, bench.base, recipe, bench.device, most_tokens=two_passes(recipe, bench.device)
         )
         for recipe in first_of.values()
     }

@@ -89,7 +89,7 @@ def _seconds_per_token(pack: Pack, bench: Workbench, recipe: Hyperparameters) ->
             recipe,
             bench.device,
             least_s=MEASURED_S,
-            most_tokens=two_passes(bench.device),
+            most_tokens=two_passes(recipe, bench.device),
         )
     except (SeatOutOfMemory, RuntimeError, MemoryError) as error:
         if not isinstance(error, SeatOutOfMemory) and not is_out_of_memory(error):

@@ -16,7 +16,7 @@ from sweeper.models.base import Base
 from sweeper.study import Hyperparameters
 from sweeper.training.device import Device
 from sweeper.training.engine import Batch, Pack
-from sweeper.training.packed.engine import PASS_TOKENS
+from sweeper.training.packed.engine import pass_tokens
 
 LEAST_CALLS = 3
 _LEARNING_RATE = 1e-4
@@ -40,9 +40,9 @@ def median_seconds(work: Callable[[], object], device: Device, *, least_s: float
     return statistics.median(times_s[1:])
 
 
-def two_passes(device: Device) -> int:
+def two_passes(recipe: Hyperparameters, device: Device) -> int:
     """Tokens that are enough to time a large batch by: what is beyond takes as long again."""
-    return 2 * PASS_TOKENS[device.kind]
+    return 2 * pass_tokens(recipe.precision, device)
 
 
 def seconds_per_token(

@@ -47,6 +47,7 @@ def attend(qkv_n3D: torch.Tensor, block_size: int, num_heads: int) -> torch.Tens
 class GroupedAttention(torch.autograd.Function):
     """`attend` in plain matrix products, a group of query positions at a time.
 
+    Scores are fp32: a bf16 one would be off by as much as its probability then by its share.
     Probabilities are kept for the way back instead of being computed again: for blocks this
     short they are few.
     """
@@ -59,13 +60,14 @@ class GroupedAttention(torch.autograd.Function):
         query_PSE, key_PSE, value_PSE = _by_head(qkv_n3D, shape_BSHE)
         mixed_BSHE = qkv_n3D.new_empty(shape_BSHE)
         scale = 1 / math.sqrt(shape_BSHE[-1])
-        mask_SS = _causal_mask(block_size, qkv_n3D.dtype)
+        mask_SS = _causal_mask(block_size)
+        query_32_PSE, key_32_PSE = query_PSE.float(), key_PSE.float()
         probabilities = []
         for group, seen in _groups(block_size, qkv_n3D.dtype):
             scores_PQL = torch.baddbmm(
-                mask_SS[group, seen], query_PSE[:, group], key_PSE[:, seen].mT, alpha=scale
+                mask_SS[group, seen], query_32_PSE[:, group], key_32_PSE[:, seen].mT, alpha=scale
             )
-            probabilities_PQL = torch.softmax(scores_PQL, dim=-1)
+            probabilities_PQL = torch.softmax(scores_PQL, dim=-1).to(qkv_n3D.dtype)
             mixed_PQE = torch.bmm(probabilities_PQL, value_PSE[:, seen])
             _place(mixed_BSHE, group, mixed_PQE)
             probabilities.append(probabilities_PQL)
@@ -125,6 +127,6 @@ def _place(rows_BSHE: torch.Tensor, positions: slice, of_heads_PQE: torch.Tensor
 
 
 @lru_cache(maxsize=32)
-def _causal_mask(block_size: int, dtype: torch.dtype) -> torch.Tensor:
+def _causal_mask(block_size: int) -> torch.Tensor:
     """Zero where a query sees a key, minus infinity right of the diagonal, `[S, S]`."""
-    return torch.full((block_size, block_size), -math.inf, dtype=dtype).triu_(1)
+    return torch.full((block_size, block_size), -math.inf).triu_(1)

@@ -30,10 +30,11 @@ from sweeper.training.engine import (
 )
 from sweeper.training.packed.bank import AdapterBank
 from sweeper.training.packed.forward import moved
-from sweeper.training.packed.passes import Pass, plan_passes
+from sweeper.training.packed.passes import Cut, Pass, plan_passes
 from sweeper.training.packed.propagation import PassOutOfMemory, Propagation
 
-PASS_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 16384}
+_PASS_TOKENS = {"cpu": 1024, "mps": 8192, "cuda": 16384}
+_BF16_CPU_PASS_TOKENS = 2048  # as many bytes
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -54,11 +55,18 @@ def fits(base: Base, hyperparameters: Hyperparameters) -> bool:
     )
 
 
+def pass_tokens(precision: str, device: Device) -> int:
+    """Rows of a pass on a device that are enough to keep it busy, and not too many to hold."""
+    is_narrow = precision == "bf16" and device.kind == "cpu"
+    return _BF16_CPU_PASS_TOKENS if is_narrow else _PASS_TOKENS[device.kind]
+
+
 def fills_a_pass(hyperparameters: Hyperparameters, device: Device) -> bool:
     """Whether a recipe's step leaves no room in a pass for another seat's."""
     draws = hyperparameters.dropout > 0  # then it goes through in the micro-batches as they are
     num_blocks = hyperparameters.batch_size if draws else hyperparameters.effective_batch
-    return num_blocks * hyperparameters.block_size >= PASS_TOKENS[device.kind]
+    num_tokens = num_blocks * hyperparameters.block_size
+    return num_tokens >= pass_tokens(hyperparameters.precision, device)
 
 
 class PackedEngine:
@@ -71,7 +79,7 @@ class PackedEngine:
         base: A base that `fits`.
         device: Where to compute.
         num_seats: K, at least 1.
-        most_tokens: Rows of a pass; None: by the device.
+        most_tokens: Rows of a pass; None: by device and precision.
 
     Raises:
         BaseError: The base cannot be loaded.
@@ -90,7 +98,9 @@ class PackedEngine:
         self._torch_device = torch.device(device.kind)
         self._trunk = moved(read_trunk(base), self._torch_device, torch.float32)
         self._bank = AdapterBank(self._trunk.shapes, num_seats, self._torch_device)
-        self._most_tokens = most_tokens or PASS_TOKENS[device.kind]
+        self._most_tokens = {
+            precision: most_tokens or pass_tokens(precision, device) for precision in _DTYPES
+        }
         self._generators: dict[int, torch.Generator] = {}
         self._propagations: dict[str, Propagation] = {}
         self._norms: dict[int, float] = {}
@@ -163,7 +173,7 @@ class PackedEngine:
                 may_be_cut = not self._draws(first.seat) and len(first.blocks.inputs) > 1
                 if not others and not may_be_cut:
                     raise SeatOutOfMemory(first.seat) from error
-                self._most_tokens = sum(cut.num_tokens for cut in error.cuts) // 2
+                self._halve(error.cuts)
 
     @contextmanager
     def _as_before_on_error(self, seats: Sequence[int]) -> Iterator[None]:
@@ -202,8 +212,14 @@ class PackedEngine:
         for precision in sorted({self._precision(seat) for seat in batches}):
             together = {s: b for s, b in batches.items() if self._precision(s) == precision}
             propagation = self._propagation(precision)
-            for each in plan_passes(together, whole=whole, most_tokens=self._most_tokens):
+            most_tokens = self._most_tokens[precision]
+            for each in plan_passes(together, whole=whole, most_tokens=most_tokens):
                 yield propagation, each
+
+    def _halve(self, cuts: Sequence[Cut]) -> None:
+        """Let passes of this precision be half as large from now on as one that did not fit."""
+        num_tokens = sum(cut.num_tokens for cut in cuts)
+        self._most_tokens[self._precision(cuts[0].seat)] = num_tokens // 2
 
     def _precision(self, seat: int) -> str:
         return self._bank.tenant(seat).hyperparameters.precision
@@ -252,7 +268,7 @@ class PackedEngine:
                 release_memory(self.device)
                 if len(error.cuts) == 1:
                     raise MemoryError(f"an evaluation does not fit: {error}") from error
-                self._most_tokens = sum(cut.num_tokens for cut in error.cuts) // 2
+                self._halve(error.cuts)
 
     def _evaluated(self, seats: Sequence[int], blocks: Blocks) -> dict[int, float]:
         sums: dict[int, list[torch.Tensor]] = {seat: [] for seat in seats}
