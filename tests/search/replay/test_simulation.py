@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from sweeper.cli import app
 from sweeper.curves import StopReason
-from sweeper.search import store
+from sweeper.search import store, taking
 from sweeper.search.leases import LEASE_SECONDS
 from sweeper.search.replay.arms import Arm, own_arms, stock_arms
 from sweeper.search.replay.bank import Bank, write_bank
@@ -57,7 +57,8 @@ def test_slow_machine_gives_the_same_study(
     arm = ARMS["spike, plateau, lag"]
     quick = run(spec, bank, arm)
     clock = count(0.0, LEASE_SECONDS / 3)
-    monkeypatch.setattr(store, "time", SimpleNamespace(time=lambda: next(clock)))
+    for module in (store, taking):
+        monkeypatch.setattr(module, "time", SimpleNamespace(time=lambda: next(clock)))
     assert run(spec, bank, arm) == quick
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -178,9 +178,11 @@ def test_nothing_is_written_under_a_lock_that_the_server_has_forgotten(
             opened.storage.create_new_trial(study)
 
 
-def test_a_worker_that_comes_before_its_server_waits_for_it(tmp_path: Path) -> None:
+def test_a_worker_that_comes_before_its_server_waits_for_it(
+    new_study: Callable[..., StudySpec],
+) -> None:
     with PostgresServer() as server:
-        spec = spec_at(tmp_path, storage=server.url)
+        spec = new_study(storage=server.url)
         run_faked(StudyStore(spec, create=True))
         server.stop("fast")
         told: list[str] = []
