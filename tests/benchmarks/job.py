@@ -117,7 +117,7 @@ class ArmRecord:
 
 
 class Clock:
-    """Wall and CPU time since it was made; the CPU's also of children that have ended."""
+    """Wall and CPU time since it was made; the CPU's also of children that were waited for."""
 
     def __init__(self) -> None:
         self._wall = time.perf_counter()

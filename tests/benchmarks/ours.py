@@ -13,7 +13,9 @@ from sweeper.curves import Point, read_curve
 from sweeper.search import attributes as attrs
 from sweeper.search.runner import run_study
 from sweeper.search.store import StudyStore
+from sweeper.search.workers.pool import close_pool
 from sweeper.study import Hyperparameters, StudySpec, load_study
+from tests.benchmarks.descendants import reap_orphans
 from tests.benchmarks.job import VALIDATION_SHARE, ArmRecord, Clock, Job, TrialRecord
 
 CREW_FILE = "crew.json"  # in a study's folder
@@ -45,7 +47,10 @@ def run_job(
     told_at: list[float] = []
     began_at, clock = time.time(), Clock()
     run_study(spec, observe=lambda _: None, tell=lambda *_: told_at.append(time.time()))
-    inclusive_s, cpu_s = clock.wall_s(), clock.cpu_s()
+    inclusive_s = clock.wall_s()
+    close_pool()
+    reap_orphans()
+    cpu_s = clock.cpu_s()
     trials = StudyStore(spec, create=False).trials()
     spans = [(_unix(trial.datetime_start), _unix(trial.datetime_complete)) for trial in trials]
     first, last = min(begin for begin, _ in spans), max(end for _, end in spans)

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.study import Hyperparameters
-from tests.benchmarks.equality import compare
 from tests.benchmarks.job import Job
 from tests.benchmarks.journal import Journal, Payload
 from tests.benchmarks.sizes import SIZES, Size, write_base, write_corpus
@@ -20,7 +19,7 @@ from tests.benchmarks.trials import (
     heterogeneous_recipes,
     nominal_recipe,
 )
-from tests.benchmarks.verdicts import equality, losses_of
+from tests.benchmarks.verdicts import equality, uses_bf16
 
 ALONE_STEPS = {"T": 200, "M": 24}
 ALONE_REPETITIONS = 3
@@ -112,6 +111,7 @@ def measure_size(bench: Bench, size: Size) -> dict[str, Any]:
         "runs": runs,
         "machine": {"has_bf16": bench.has_bf16},
         "reruns": {},
+        "reruns_bf16": {},
     }
     _run_again(bench, size, part)
     return {key: value for key, value in part.items() if key != "machine"}
@@ -164,31 +164,39 @@ def _tune(bench: Bench, size: Size) -> dict[str, Any]:
 
 
 def _run_again(bench: Bench, size: Size, part: dict[str, Any]) -> None:
-    """B0 on the trials that differ, in other orders; its losses go into the part's `reruns`."""
+    """B0 on the trials that differ, in other orders; its losses go into the part's `reruns`.
+
+    Where an arm computes in bf16, B0 does so too: what rounding alone does to a trial.
+    """
     arms = [arm for arm in part["runs"] if arm != "B0"]
-    losses = {arm: losses_of(part, arm) for arm in part["runs"]}
-    differing = sorted({n for arm in arms for n in compare(losses["B0"], losses[arm])})
-    for stage, count in enumerate(RERUNS):
-        if not differing:
-            return
-        first = sum(RERUNS[:stage])
-        more = _losses_again(bench, size, differing, range(first, first + count))
-        for number, again in more.items():
-            part["reruns"][number] = [*part["reruns"].get(number, ()), *again]
-        found = [difference for arm in arms for difference in equality(part, arm).differing]
-        differing = sorted({d.number for d in found if not d.is_within})
+    in_bf16 = [arm for arm in arms if uses_bf16(part, arm)]
+    in_fp32 = [arm for arm in arms if arm not in in_bf16]
+    for kept, judged, is_bf16 in (("reruns", in_fp32, False), ("reruns_bf16", in_bf16, True)):
+        differing = sorted({d.number for arm in judged for d in equality(part, arm).differing})
+        for stage, count in enumerate(RERUNS):
+            if not differing:
+                break
+            first = sum(RERUNS[:stage])
+            orders = range(first, first + count)
+            more = _losses_again(bench, size, differing, orders, is_bf16=is_bf16)
+            for number, again in more.items():
+                part[kept][number] = [*part[kept].get(number, ()), *again]
+            found = [difference for arm in judged for difference in equality(part, arm).differing]
+            differing = sorted({d.number for d in found if not d.is_within})
 
 
 def _losses_again(
-    bench: Bench, size: Size, numbers: Sequence[int], orders: Iterable[int]
+    bench: Bench, size: Size, numbers: Sequence[int], orders: Iterable[int], *, is_bf16: bool
 ) -> dict[str, list[float | None]]:
     """B0's final losses by the trial's number; one order has one thread and the usual blocks."""
     recipes = recipes_of(size)
     job = bench.job(size, [recipes[number] for number in numbers], size.tokens_per_trial)
-    stock = {"bf16": bench.has_cuda and bench.has_bf16}
+    stock = {"bf16": is_bf16}
     settings = [{**stock, **({"order_seed": n} if n else {"threads": 1})} for n in orders]
+    name = "B0 in bf16" if is_bf16 else "B0"
     run = bench.journal.measure(
-        f"{size.name}: B0 again in {len(settings)} orders, trials {', '.join(map(str, numbers))}",
+        f"{size.name}: {name} again in {len(settings)} orders, "
+        f"trials {', '.join(map(str, numbers))}",
         "again",
         lambda at: {"job": job(at).as_dict(), "settings": settings},
     )

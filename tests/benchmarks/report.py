@@ -50,7 +50,8 @@ computes); a trial beyond that is run four times more in B0 with its sums in ano
 thread, or the blocks of a micro-batch in another order: the same gradient but for rounding), and
 counts as unstable if B0 does not come back to its own loss: then ours may be as far outside of B0's
 runs as those are from each other. One that is still beyond is run 20 times more, since some trials
-fall to one of two sides."""
+fall to one of two sides. Where an arm computes in bf16, B0's further runs do so too, by autocast:
+a trial that its rounding alone takes elsewhere has no single result to be equal to."""
 
 
 def write(folder: Path) -> None:
@@ -75,7 +76,7 @@ def _sections(parts: Mapping[str, Content], measured: Mapping[str, Content]) -> 
     yield "Written by `make bench`; the numbers behind it lie in the JSON files beside it."
     if is_quick:
         yield "**A quick run: a fraction of everything, once. Its numbers say nothing.**"
-    yield _machine(parts)
+    yield from _machines(parts)
     yield tables.verdict_table(verdicts(parts), is_quick=is_quick)
     if measured:
         yield "![Seconds of every arm, and ratios with floor and aim](benchmarks.png)"
@@ -101,9 +102,13 @@ def _listed(lines: list[str]) -> Iterator[str]:
         yield "\n".join(f"- {line}" for line in lines)
 
 
-def _machine(parts: Mapping[str, Content]) -> str:
-    told = {_machine_line(part) for part in parts.values()}
-    return "\n\n".join(sorted(told))
+def _machines(parts: Mapping[str, Content]) -> Iterator[str]:
+    """Every machine, with what was measured on it where there are several."""
+    measured_on: dict[str, list[str]] = {}
+    for name, part in parts.items():
+        measured_on.setdefault(_machine_line(part), []).append(name)
+    for line, names in measured_on.items():
+        yield line if len(measured_on) == 1 else f"{line} There: {', '.join(names)}."
 
 
 def _machine_line(part: Content) -> str:

@@ -8,7 +8,7 @@ from functools import partial
 
 from tests.benchmarks import tables
 from tests.benchmarks.scale import STEPS
-from tests.benchmarks.verdicts import Content, utilisation
+from tests.benchmarks.verdicts import Content, uses_bf16, utilisation
 
 
 def sections_of_parts(parts: Mapping[str, Content]) -> Iterator[str]:
@@ -50,10 +50,11 @@ def _peak(parts: Mapping[str, Content]) -> Iterator[str]:
     rows = [(*key.split("/"), f"{rate / 1e9:,.1f}") for key, rate in peak.items()]
     yield tables.table(("GEMM", "threads", "GFLOP/s"), rows)
     if "M" in parts:
-        share = utilisation(parts, "M", "fp32")
+        dtype = "bf16" if uses_bf16(parts["M"], "ours") else "fp32"
+        share = utilisation(parts, "M", dtype)
         yield (
-            f"Ours on M, the whole list: {share:.1%} of the fp32 peak (4 N + 12 L d S + 6 N_lora "
-            "operations per token; evaluation and everything else inside of the wall clock count "
+            f"Ours on M, the whole list: {share:.1%} of the {dtype} peak (4 N + 12 L d S + "
+            "6 N_lora operations per token; evaluation and everything else inside of the wall clock count "
             "as time, not as work)."
         )
 

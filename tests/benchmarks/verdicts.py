@@ -213,8 +213,11 @@ class Equality:
 def equality(part: Content, arm: str) -> Equality:
     """Compare an arm with B0, trial by trial."""
     reference, other = losses_of(part, "B0"), losses_of(part, arm)
-    tolerance = BF16_TOLERANCE if uses_bf16(part, arm) else FP32_TOLERANCE
-    differing = differences(reference, other, part["reruns"], tolerance)
+    is_bf16 = uses_bf16(part, arm)
+    tolerance = BF16_TOLERANCE if is_bf16 else FP32_TOLERANCE
+    # Parts of before have none in bf16: it was not at hand.
+    reruns = part.get("reruns_bf16", {}) if is_bf16 else part["reruns"]
+    differing = differences(reference, other, reruns, tolerance)
     beyond = {difference.number for difference in differing}
     gaps = [
         abs(a - b)
