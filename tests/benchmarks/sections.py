@@ -54,8 +54,8 @@ def _peak(parts: Mapping[str, Content]) -> Iterator[str]:
         share = utilisation(parts, "M", dtype)
         yield (
             f"Ours on M, the whole list: {share:.1%} of the {dtype} peak (4 N + 12 L d S + "
-            "6 N_lora operations per token; evaluation and everything else inside of the wall clock count "
-            "as time, not as work)."
+            "6 N_lora operations per token; evaluation and everything else inside of the wall clock "
+            "count as time, not as work)."
         )
 
 
