@@ -29,8 +29,13 @@ check: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-faults: $(STAMP)
+faults: $(VENV)/.faults
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+# Ray is larger than all else that the tests need, and only one of these does.
+$(VENV)/.faults: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev,ray]'
+	touch $(VENV)/.faults
 
 REPLAY := $(BIN)/sweeper simulate studies/plateau.yaml --bank studies/banks/plateau.npz
 replay: $(STAMP)

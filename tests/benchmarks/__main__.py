@@ -1,8 +1,8 @@
 """Measure, and write the report: `python -m tests.benchmarks`, or `make bench`.
 
     --size NAME     only these sizes (T, M, default, gpt2, cuda-128, cuda-1024; none: no size)
-    --part NAME     only these other parts (alone, peak, memory, orchestration, scale, pruning;
-                    none)
+    --part NAME     only these other parts (alone, peak, memory, orchestration, beside, scale,
+                    pruning; none)
     --trials N      of the study that the part scale reports, instead of 10,000
     --quick         a fraction of everything, once: for whether it works, not how fast
     --fresh         measure again what an interrupted bench has measured

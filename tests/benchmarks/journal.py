@@ -18,7 +18,7 @@ _MEASURED = ("curves", "data", "models", "reports", "search", "study", "training
 _ARMS = (
     *("again", "alone", "gemm", "imports", "job", "lean"),
     *("memory", "orchestration", "ours", "stock", "tuned"),
-    *("descendants", "large_study", "scale"),
+    *("beside", "descendants", "large_study", "scale"),
 )
 
 Payload = Callable[[Path], Mapping[str, Any]]

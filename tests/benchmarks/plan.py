@@ -29,6 +29,9 @@ IMPORTS_REPETITIONS = 3
 ORCHESTRATION_TRIALS = (10, 1_000, 10_000)
 ORCHESTRATION_REPETITIONS = 5
 SCALE_TRIALS = 10_000
+BESIDE_SLOTS = (1, 4)
+BESIDE_TRIALS = 6
+BESIDE_TOKENS, QUICK_BESIDE_TOKENS = 240_000, 50_000  # the former: those of the default study
 QUICK_SCALE_TRIALS = 100
 PRUNING_RUNGS = 6
 # Under how many orders of its sums B0 is run again on what differs; on what is then still farther
@@ -188,11 +191,20 @@ def _run_again(bench: Bench, size: Size, part: dict[str, Any]) -> None:
 def _losses_again(
     bench: Bench, size: Size, numbers: Sequence[int], orders: Iterable[int], *, is_bf16: bool
 ) -> dict[str, list[float | None]]:
-    """B0's final losses by the trial's number; one order has one thread and the usual blocks."""
+    """B0's final losses by the trial's number; one order has one thread and the usual blocks.
+
+    In bf16 half of the runs have torch's own GELU: how its six kernels round is no part of B0.
+    """
     recipes = recipes_of(size)
     job = bench.job(size, [recipes[number] for number in numbers], size.tokens_per_trial)
-    stock = {"bf16": is_bf16}
-    settings = [{**stock, **({"order_seed": n} if n else {"threads": 1})} for n in orders]
+    settings = [
+        {
+            "bf16": is_bf16,
+            "fused_gelu": is_bf16 and n % 2 == 1,
+            **({"order_seed": n} if n else {"threads": 1}),
+        }
+        for n in orders
+    ]
     name = "B0 in bf16" if is_bf16 else "B0"
     run = bench.journal.measure(
         f"{size.name}: {name} again in {len(settings)} orders, "
@@ -274,6 +286,24 @@ def measure_orchestration(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, 
     return {"runs": runs}
 
 
+def measure_beside(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, Any]:
+    """What the default study's first trials spend beside their steps, alone and four at a time."""
+    recipes = [recipe.model_dump(mode="json") for recipe in default_study_recipes()]
+    payload = {
+        "recipes": recipes[: 2 if bench.is_quick else BESIDE_TRIALS],
+        "tokens": QUICK_BESIDE_TOKENS if bench.is_quick else BESIDE_TOKENS,
+    }
+    runs = [
+        bench.journal.measure(
+            f"beside the steps, {slots} at a time",
+            "beside",
+            lambda at, s=slots: {**payload, "slots": s, "folder": str(at)},
+        )
+        for slots in BESIDE_SLOTS
+    ]
+    return {"runs": runs}
+
+
 def measure_scale(bench: Bench, sizes: Mapping[str, Size]) -> dict[str, Any]:
     """Opening, going on with and reporting a study of very many finished trials."""
     count = bench.num_trials or (QUICK_SCALE_TRIALS if bench.is_quick else SCALE_TRIALS)
@@ -302,6 +332,7 @@ PARTS: dict[str, Callable[[Bench, Mapping[str, Size]], dict[str, Any]]] = {
     "peak": measure_peak,
     "memory": measure_memory,
     "orchestration": measure_orchestration,
+    "beside": measure_beside,
     "scale": measure_scale,
     "pruning": measure_pruning,
 }

@@ -8,7 +8,13 @@ from functools import partial
 
 from tests.benchmarks import tables
 from tests.benchmarks.scale import STEPS
-from tests.benchmarks.verdicts import Content, uses_bf16, utilisation
+from tests.benchmarks.verdicts import (
+    Content,
+    evaluation_flops,
+    total_flops,
+    uses_bf16,
+    utilisation,
+)
 
 
 def sections_of_parts(parts: Mapping[str, Content]) -> Iterator[str]:
@@ -18,6 +24,7 @@ def sections_of_parts(parts: Mapping[str, Content]) -> Iterator[str]:
         ("peak", _peak),
         ("memory", _memory),
         ("orchestration", _orchestration),
+        ("beside", _beside),
         ("scale", _scale),
         ("pruning", _pruning),
     ):
@@ -52,10 +59,13 @@ def _peak(parts: Mapping[str, Content]) -> Iterator[str]:
     if "M" in parts:
         dtype = "bf16" if uses_bf16(parts["M"], "ours") else "fp32"
         share = utilisation(parts, "M", dtype)
+        alone = share * total_flops(parts["M"])
+        alone /= total_flops(parts["M"]) + evaluation_flops(parts["M"])
         yield (
-            f"Ours on M, the whole list: {share:.1%} of the {dtype} peak (4 N + 12 L d S + "
-            "6 N_lora operations per token; evaluation and everything else inside of the wall clock "
-            "count as time, not as work)."
+            f"Ours on M, the whole list: {share:.1%} of the {dtype} peak (a token trained is 4 N + "
+            "12 L d S + 6 N_lora operations, one evaluated 2 N + 4 L d S + 2 N_lora; all else "
+            f"inside of the wall clock counts as time, not as work). Training alone: {alone:.1%}, "
+            "the evaluations counted as lost time."
         )
 
 
@@ -101,6 +111,29 @@ def _orchestration(parts: Mapping[str, Content]) -> Iterator[str]:
         for run in runs
     ]
     yield tables.table(("trials, sampler", *calls, "all", "Optuna alone"), rows)
+
+
+def _beside(parts: Mapping[str, Content]) -> Iterator[str]:
+    runs = parts["beside"]["runs"]
+    yield "## A trial's time beside its steps"
+    yield (
+        f"The default study's first {runs[0]['num_trials']} trials of "
+        f"{runs[0]['tokens_per_trial']:,} tokens in one warm process, one thread. *Set-up*: from "
+        "the moment when a trial is known until its first request, median and most, and that of "
+        "the first, which loads the base. *Evaluation*: of all that passes until the last is done."
+    )
+    head = ("trials at a time", "set-up ms", "most ms", "the first's ms", "evaluation")
+    rows = [
+        (
+            str(run["slots"]),
+            f"{run['setup_ms']:.1f}",
+            f"{run['slowest_setup_ms']:.1f}",
+            f"{run['first_setup_ms']:.0f}",
+            f"{run['evaluation_s'] / run['whole_s']:.1%}",
+        )
+        for run in runs
+    ]
+    yield tables.table(head, rows)
 
 
 def _scale(parts: Mapping[str, Content]) -> Iterator[str]:

@@ -60,9 +60,16 @@ class Size:
         4 N + 12 L d S + 6 N_lora: no gradients of the frozen base's weights; attention is counted
         whole, though half of it is masked.
         """
-        lora = self.layers * rank * (4 + 2 + 5 + 5) * self.width  # c_attn, c_proj, c_fc, c_proj
         attention = 12 * self.layers * self.width * block_size
-        return 4.0 * self.matmul_parameters + attention + 6.0 * lora
+        return 4.0 * self.matmul_parameters + attention + 6.0 * self._lora_parameters(rank)
+
+    def forward_flops_per_token(self, block_size: int, rank: int) -> float:
+        """Of a token that is only evaluated: 2 N + 4 L d S + 2 N_lora."""
+        attention = 4 * self.layers * self.width * block_size
+        return 2.0 * self.matmul_parameters + attention + 2.0 * self._lora_parameters(rank)
+
+    def _lora_parameters(self, rank: int) -> int:
+        return self.layers * rank * (4 + 2 + 5 + 5) * self.width  # c_attn, c_proj, c_fc, c_proj
 
 
 _T = Size("T", "2 layers x 64 wide, vocabulary 512, nominal step 4 x 32 tokens",

@@ -58,7 +58,12 @@ def _word(verdict: Verdict, *, is_quick: bool) -> str:
 
 
 def _shown(value: float, verdict: Verdict) -> str:
-    return f"{value:.2%}" if verdict.unit == "%" else f"{value:.2f}x"
+    match verdict.unit:
+        case "%":
+            return f"{value:.2%}"
+        case "ms":
+            return f"{value:.1f} ms"
+    return f"{value:.2f}x"
 
 
 def _range(verdict: Verdict) -> str:
@@ -68,7 +73,12 @@ def _range(verdict: Verdict) -> str:
 
 def _bound(value: float, verdict: Verdict) -> str:
     sign = "≤" if verdict.at_most else "≥"
-    return f"{sign} {value:.2g}x" if verdict.unit == "x" else f"{sign} {value * 100:g} %"
+    match verdict.unit:
+        case "%":
+            return f"{sign} {value * 100:g} %"
+        case "ms":
+            return f"{sign} {value:g} ms"
+    return f"{sign} {value:.2g}x"
 
 
 def arm_table(part: Content) -> str:
@@ -128,9 +138,15 @@ def _equality_row(found: Equality) -> tuple[str, ...]:
     return (
         f"{len(found.differing)} (> {found.tolerance:g} nats)",
         "-" if found.largest is None else f"{found.largest:.1e}",
-        f"{_number(found.best[0])} / {_number(found.best[1])}",
+        _best(found),
         found.word,
     )
+
+
+def _best(found: Equality) -> str:
+    reference, other, as_computed = found.best
+    known = f"{_number(reference)} / {_number(other)}"
+    return known if as_computed == reference else f"{known} (in bf16: {_number(as_computed)})"
 
 
 def _number(number: int | None) -> str:

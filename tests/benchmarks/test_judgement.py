@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sweeper.study import Hyperparameters, experiment_key
 from tests.benchmarks.equality import best_trial, compare, differences
 from tests.benchmarks.sizes import SIZES
 from tests.benchmarks.trials import default_study_recipes, heterogeneous_recipes
-from tests.benchmarks.verdicts import Verdict
+from tests.benchmarks.verdicts import Verdict, equality
 
 
 def test_trials_differ_beyond_the_tolerance_or_where_one_has_no_number() -> None:
@@ -82,3 +84,33 @@ def test_the_default_studys_list_is_its_baseline_hypotheses_and_search() -> None
     )
     assert recipes[0] == baseline
     assert len({experiment_key(recipe) for recipe in recipes}) == len(recipes) == 24
+
+
+def part_of(
+    reference: list[float], ours: list[float], precision: str, **reruns: dict[str, list[float]]
+) -> dict[str, Any]:
+    """A size of which each arm ran once."""
+
+    def runs(losses: list[float], notes: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{"trials": [{"val_loss": loss} for loss in losses], "notes": notes}]
+
+    arms = {"B0": runs(reference, {}), "ours": runs(ours, {"precisions": [precision]})}
+    return {"runs": arms, "reruns": {}, "reruns_bf16": {}, **reruns}
+
+
+def test_an_arm_in_bf16_is_judged_by_what_bf16_does_to_b0() -> None:
+    """The first trial is the best in fp32, and nowhere in bf16."""
+    again = {"0": [4.6, 4.7]}
+    part = part_of([4.0, 4.5], [4.65, 4.5], "bf16", reruns_bf16=again)
+    found = equality(part, "ours")
+    assert (found.word, found.best) == ("equal", (0, 1, 1))
+
+    in_fp32 = part_of([4.0, 4.5], [4.65, 4.5], "fp32", reruns_bf16=again)
+    assert equality(in_fp32, "ours").word == (
+        "NOT EQUAL: another best trial; stable trials differ: 0"
+    )
+
+
+def test_a_best_trial_that_b0_never_has_is_another() -> None:
+    part = part_of([4.0, 4.5, 4.55], [4.65, 4.5, 4.4], "bf16", reruns_bf16={"0": [4.6, 4.7]})
+    assert equality(part, "ours").word.startswith("NOT EQUAL: another best trial")
