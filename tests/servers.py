@@ -18,6 +18,7 @@ import time
 from pathlib import Path
 from typing import Any, Literal, Self
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -78,6 +79,13 @@ class PostgresServer:
     def stop(self, mode: Literal["fast", "immediate"]) -> None:
         """End it: as an administrator would, or as a machine that loses its power."""
         self._call("pg_ctl", "-m", mode, "-w", "stop")
+
+    def signal(self, number: int) -> None:
+        """Send a signal to it and to all its processes."""
+        words = (self._home / "data" / "postmaster.pid").read_text().split()
+        server = psutil.Process(int(words[0]))
+        for process in (server, *server.children(recursive=True)):
+            process.send_signal(number)
 
     def _call(self, program: str, *arguments: str) -> None:
         # Into a file: a server would hold on to a pipe.

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import hashlib
 import os
 import threading
-import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
-
-import sqlalchemy
-from optuna.exceptions import StorageInternalError
-from sqlalchemy.exc import SQLAlchemyError
 
 # A holder that is silent for so long is suspended or cut off, and stands in everybody's way.
 LOCK_SECONDS = 120.0
@@ -104,62 +98,3 @@ def _holder_of(path: Path) -> str:
                 wake = f", which is stopped (kill -CONT {pid} lets it go on)" if is_stopped else ""
                 return f"process {pid}{wake}"
     return "another process"
-
-
-class PostgresExclusion(Exclusion):
-    """An advisory lock of a PostgreSQL server.
-
-    It belongs to a transaction, not to a session, so that it also holds behind a pool of
-    connections such as PgBouncer's. The server ends a transaction that is idle for LOCK_SECONDS.
-
-    Args:
-        url: Of the database, as SQLAlchemy writes it.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._engine = sqlalchemy.create_engine(url, pool_pre_ping=True)
-        weakref.finalize(self, self._engine.dispose)
-        self._thread = threading.local()
-
-    @contextmanager
-    def held(self, study: str) -> Iterator[None]:
-        """See Exclusion."""
-        try:
-            connection = self._engine.connect()
-            transaction = connection.begin()
-            self._lock(connection, study)
-        except SQLAlchemyError as error:
-            raise StorageInternalError("The server's lock cannot be had.") from error
-        self._thread.connection = connection
-        try:
-            yield
-        finally:
-            self._thread.connection = None
-            # What was done under the lock is done; a server that is gone has no lock either.
-            with suppress(SQLAlchemyError):
-                transaction.rollback()
-            with suppress(SQLAlchemyError):
-                connection.close()
-
-    def confirm(self) -> None:
-        """See Exclusion."""
-        connection: sqlalchemy.Connection | None = getattr(self._thread, "connection", None)
-        if connection is None:
-            return
-        try:
-            connection.execute(sqlalchemy.text("SELECT 1"))  # in the transaction of the lock
-        except SQLAlchemyError as error:
-            raise StorageInternalError("The server's lock was lost.") from error
-
-    def _lock(self, connection: sqlalchemy.Connection, study: str) -> None:
-        milliseconds = int(LOCK_SECONDS * 1000)
-        timeout = f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
-        connection.execute(sqlalchemy.text(timeout))
-        lock = sqlalchemy.text("SELECT pg_advisory_xact_lock(:key)")
-        connection.execute(lock, {"key": _lock_key(study)})
-
-
-def _lock_key(study: str) -> int:
-    """A number of 64 bits, as PostgreSQL's advisory locks are named."""
-    digest = hashlib.sha256(f"sweeper {study}".encode()).digest()
-    return int.from_bytes(digest[:8], signed=True)

@@ -6,7 +6,6 @@ import sqlite3
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
@@ -14,7 +13,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sweeper.errors import StorageAwayError, StorageError
 from sweeper.search.storages.address import Address
-from sweeper.search.storages.exclusion import Exclusion, FileExclusion, PostgresExclusion
+from sweeper.search.storages.exclusion import Exclusion, FileExclusion
 from sweeper.search.storages.guarding import GuardedStorage
 from sweeper.search.storages.journal import open_journal
 from sweeper.search.storages.swift import read_swiftly
@@ -114,12 +113,12 @@ def _use_write_ahead_log(path: Path) -> None:
 
 def _open_postgres(address: Address) -> OpenStorage:
     try:
-        exclusion = PostgresExclusion(address.url)
+        from sweeper.search.storages.postgres import PostgresExclusion, engine_options
     except ImportError as error:
         raise StorageError(
             "storage: PostgreSQL needs its driver. Next: pip install 'sweeper[postgres]'"
         ) from error
-    options: dict[str, Any] = {"pool_pre_ping": True}
+    exclusion, options = PostgresExclusion(address.url), engine_options(address.url)
     with exclusion.held(_SCHEMA):  # two that make the tables at once both fail
         storage = RDBStorage(address.url, engine_kwargs=options)
     guarded = GuardedStorage(read_swiftly(storage), exclusion)

@@ -21,6 +21,7 @@ from sweeper.search import attributes as attrs
 from sweeper.search.clock import StudyClock
 from sweeper.search.outcomes import Result
 from sweeper.search.runner import RunOutcome
+from sweeper.search.storages import postgres
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
 from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
@@ -196,6 +197,44 @@ def test_a_worker_that_comes_before_its_server_waits_for_it(
 
     assert "cannot be opened" in told[0]
     assert outcome == RunOutcome(None, False)
+
+
+def test_a_database_that_is_silent_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with PostgresServer() as server:
+        spec = spec_at(tmp_path, storage=server.url)
+        store = StudyStore(spec, create=True)
+        claim = claimed(store)
+        monkeypatch.setattr(postgres, "ANSWER_SECONDS", 0.5)
+        monkeypatch.setattr(postgres, "CONNECT_SECONDS", 1)
+        server.signal(signal.SIGSTOP)
+        assert store.finish(claim, result(val_loss=5.0))  # kept in the study's folder
+        server.signal(signal.SIGCONT)
+        monkeypatch.setattr(postgres, "ANSWER_SECONDS", 30.0)
+        assert claimed(store).number == 1
+        assert StudyStore(spec, create=False).trials()[0].value == 5.0
+
+
+def test_a_lock_of_the_database_that_another_has_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a silent server is, and than its own patience."""
+    monkeypatch.setattr(postgres, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(postgres, "TURN_SECONDS", 0.2)
+    with PostgresServer() as server:
+        url = Address.read(server.url, tmp_path).url
+        mine, theirs = postgres.PostgresExclusion(url), postgres.PostgresExclusion(url)
+        has_it = threading.Event()
+
+        def wait() -> None:
+            with theirs.held("study"):
+                has_it.set()
+
+        with mine.held("study"):
+            waiting = threading.Thread(target=wait)
+            waiting.start()
+            assert not has_it.wait(1.5)
+        assert has_it.wait(10)
+        waiting.join()
 
 
 def test_a_server_that_refuses_is_not_waited_for(tmp_path: Path) -> None:
