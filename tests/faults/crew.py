@@ -40,7 +40,7 @@ class Terms:
     Attributes:
         lease_s: How long its leases last; they are renewed five times as often. None: as ever.
         memory_bytes: How much address space it may have beyond what it begins with. None: any.
-        call_s: How long a proxy may take for an operation before it counts as away. None: as ever.
+        call_s: How long a server may take for an operation before it counts as away. None: as ever.
         in_child: Whether it trains in a child, as those of `sweeper run` do, or by itself, which
             begins sooner.
     """
@@ -160,9 +160,10 @@ def _work(order: WorkOrder, terms: Terms, mouth: Connection) -> None:
         leases.LEASE_SECONDS = terms.lease_s
         holding.RENEW_SECONDS = terms.lease_s / 5
     if terms.call_s is not None:
-        from sweeper.search.storages import proxy
+        from sweeper.search.storages import postgres, proxy
 
-        proxy.CALL_SECONDS = terms.call_s
+        proxy.CALL_SECONDS = postgres.ANSWER_SECONDS = terms.call_s
+        postgres.TURN_SECONDS = terms.call_s / 2
     if terms.memory_bytes is not None:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         limit = pages * resource.getpagesize() + terms.memory_bytes

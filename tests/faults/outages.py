@@ -27,20 +27,43 @@ _LONGEST_S = 2.0  # that a server stays away
 def restart_postgres(field: Field, strikes: int) -> Tally:
     """PostgreSQL is ended as by an administrator, and as by a power cut, in turn."""
     random = Random(strikes)
+
+    def strike(server: PostgresServer) -> None:
+        server.stop(random.choice(("fast", "immediate")))
+        time.sleep(random.uniform(0, _LONGEST_S))
+        server.start()
+
+    return _strike_postgres(field, strike, strikes, random)
+
+
+def stop_postgres(field: Field, strikes: int) -> Tally:
+    """SIGSTOP of all processes of PostgreSQL, past what an answer may take."""
+    random, call_s = Random(strikes), 1.0
+
+    def strike(server: PostgresServer) -> None:
+        server.signal(signal.SIGSTOP)
+        time.sleep(2 * call_s + random.uniform(0, _LONGEST_S))
+        server.signal(signal.SIGCONT)
+
+    return _strike_postgres(field, strike, strikes, random, Terms(call_s=call_s))
+
+
+def _strike_postgres(
+    field: Field,
+    strike: Callable[[PostgresServer], None],
+    strikes: int,
+    random: Random,
+    terms: Terms = AS_EVER,
+) -> Tally:
     tally = Tally()
     with PostgresServer() as server:
-
-        def strike() -> None:
-            server.stop(random.choice(("fast", "immediate")))
-            time.sleep(random.uniform(0, _LONGEST_S))
-            server.start()
-
         while tally.strikes < strikes:
             name = f"struck {tally.studies}"
             spec = field.struck(
                 trained_study, tally.studies, _TRIALS, storage=server.url, name=name
             )
-            _strike_while_trained(field, spec, strike, tally, strikes, random)
+            go = partial(strike, server)
+            _strike_while_trained(field, spec, go, tally, strikes, random, terms)
     return tally
 
 

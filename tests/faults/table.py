@@ -37,6 +37,7 @@ FAULTS = (
     Fault("SIGSTOP past the lease", kills.stop_past_lease, 8),
     Fault("SQLite locked, seconds", disk.hold_database, 30),
     Fault("PostgreSQL restarted", outages.restart_postgres, 12),
+    Fault("SIGSTOP of PostgreSQL", outages.stop_postgres, 4),
     Fault("SIGKILL of sweeper storage serve", outages.kill_proxy, 12),
     Fault("SIGSTOP of sweeper storage serve", outages.stop_proxy, 3),
     Fault("disk full", disk.fill_disk, 6),

@@ -57,13 +57,18 @@ def open_storage(address: Address) -> OpenStorage:
             case "grpc":
                 return _open_proxy(address)
     except (OSError, ValueError, ImportError, StorageInternalError, SQLAlchemyError) as error:
-        kind = StorageAwayError if _is_away(error) else StorageError
-        raise kind(f"storage: {address} cannot be opened ({_cause(error)})") from error
+        said = f"storage: {address} cannot be opened ({_cause(error)})"
+        if not _is_away(error):
+            raise StorageError(said) from error
+        serve = ". Next: sweeper storage serve STUDY, on the machine that has the database"
+        raise StorageAwayError(said + serve * (address.kind == "grpc")) from error
 
 
 def _is_away(error: Exception) -> bool:
     """Whether no server answered, or one that is about to go or come; not one that refused."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, ConnectionError):
+        return True
     if not isinstance(cause, OperationalError):
         return False
     return "FATAL" not in str(cause) or "the database system is" in str(cause)
@@ -130,5 +135,6 @@ def _open_proxy(address: Address) -> OpenStorage:
     from sweeper.search.storages.proxy import ProxyExclusion, ProxyStorage  # grpc takes a while
 
     storage = ProxyStorage(address)
+    storage.greet()
     exclusion = ProxyExclusion(storage)
     return OpenStorage(GuardedStorage(storage, exclusion), exclusion, True)

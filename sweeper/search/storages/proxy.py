@@ -27,6 +27,7 @@ from sweeper.search.storages.lock_words import GRANTED, LockWords, Verb
 
 CALL_SECONDS = 30.0  # that the server may take for an operation
 GREETING_SECONDS = 2.0  # that it may take to answer at all, once it was silent
+FIRST_GREETING_SECONDS = 10.0  # and at first
 FIRST_PAUSE_S = 0.005
 LONGEST_PAUSE_S = 0.2
 
@@ -70,6 +71,17 @@ class ProxyStorage(ForwardingStorage):
         self._is_silent = False
         self._mine = threading.Lock()
         super().__init__(self._connection.proxy)
+
+    def greet(self) -> None:
+        """Hear whether anybody is there.
+
+        Raises:
+            ConnectionError: Nobody is.
+        """
+        try:
+            self._connection.proxy.wait_server_ready(FIRST_GREETING_SECONDS)
+        except ConnectionError as error:
+            raise ConnectionError(f"no answer within {FIRST_GREETING_SECONDS:.0f} s") from error
 
     def _call(self, operation: Callable[..., _Answer], *values: Any) -> _Answer:
         self._wait_for_words()

@@ -15,8 +15,8 @@ import torch
 from torch.nn import functional
 
 # Query positions at a time: what lies right of the diagonal of a group is never computed, and
-# its probabilities stay in the cache. Wider groups where half as many bytes are as many numbers.
-_QUERIES = {torch.float32: 64, torch.bfloat16: 128}
+# its probabilities stay in the cache.
+_QUERIES = 64
 # Blocks up to which torch's kernel is as fast; in bf16 its way back is slow at every size.
 _SHORT_BLOCK = {torch.float32: 128, torch.bfloat16: 0}
 # Beyond it, probabilities kept from the way forward would take more memory than all else.
@@ -63,7 +63,7 @@ class GroupedAttention(torch.autograd.Function):
         mask_SS = _causal_mask(block_size)
         query_32_PSE, key_32_PSE = query_PSE.float(), key_PSE.float()
         probabilities = []
-        for group, seen in _groups(block_size, qkv_n3D.dtype):
+        for group, seen in _groups(block_size):
             scores_PQL = torch.baddbmm(
                 mask_SS[group, seen], query_32_PSE[:, group], key_32_PSE[:, seen].mT, alpha=scale
             )
@@ -87,8 +87,8 @@ class GroupedAttention(torch.autograd.Function):
         dkey_PSE, dvalue_PSE = torch.zeros_like(key_PSE), torch.zeros_like(value_PSE)
         scale = 1 / math.sqrt(head_width)
         scaled_query_PSE, scaled_key_PSE = query_PSE * scale, key_PSE * scale
-        groups = _groups(block_size, dmixed_nD.dtype)
-        for (group, seen), probabilities_PQL in zip(groups, probabilities, strict=True):
+        groups = zip(_groups(block_size), probabilities, strict=True)
+        for (group, seen), probabilities_PQL in groups:
             dmixed_PQE = dmixed_PSE[:, group]
             dprobabilities_PQL = torch.bmm(dmixed_PQE, value_PSE[:, seen].mT)
             dscores_PQL = torch._softmax_backward_data(
@@ -103,11 +103,10 @@ class GroupedAttention(torch.autograd.Function):
         return dqkv_BS3HE.view(len(dmixed_nD), -1), None, None
 
 
-def _groups(block_size: int, dtype: torch.dtype) -> Iterator[tuple[slice, slice]]:
+def _groups(block_size: int) -> Iterator[tuple[slice, slice]]:
     """Query positions of each group, and the key positions that any of them sees."""
-    size = _QUERIES[dtype]
-    for start in range(0, block_size, size):
-        stop = min(start + size, block_size)
+    for start in range(0, block_size, _QUERIES):
+        stop = min(start + _QUERIES, block_size)
         yield slice(start, stop), slice(0, stop)
 
 
