@@ -15,6 +15,7 @@ from sweeper.search import attributes as attrs
 from sweeper.search.claim import is_held_by
 from sweeper.search.drawing.space import as_plain
 from sweeper.search.outcomes import Result
+from sweeper.search.storages.together import set_together
 from sweeper.search.telling import tell_result
 from sweeper.study import Hyperparameters, StudySpec
 
@@ -73,8 +74,7 @@ class Records:
 
     def set(self, trial_id: int, values: Mapping[str, Any]) -> None:
         """Set user attributes of a trial."""
-        for key, value in values.items():
-            self.storage.set_trial_user_attr(trial_id, key, value)
+        set_together(self.storage, trial_id, values)
 
     def set_recipe(self, trial_id: int, recipe: Hyperparameters, *, is_baseline: bool) -> None:
         """Write down what a trial trains."""

@@ -209,9 +209,10 @@ class StudyStore:
         """Likewise under the study's lock; False, and nothing set, without a lease."""
 
         def annotate() -> bool:
-            is_held = self._records.is_held_by(claim.trial_id, claim.lease.owner)
-            self._records.set(claim.trial_id, values if is_held else {})
-            return is_held
+            if not self._records.is_held_by(claim.trial_id, claim.lease.owner):
+                return False
+            self._records.set(claim.trial_id, values)
+            return True
 
         return self._access.alone(annotate)
 

@@ -15,6 +15,7 @@ from sweeper.search.artifacts.record import known_lost, known_point, told_words
 from sweeper.search.drawing.memory import place_of
 from sweeper.search.outcomes import Result, failure, violation
 from sweeper.search.storage import last_words
+from sweeper.search.storages.together import set_together
 from sweeper.study import StudySpec
 
 _STATE_OF = {StopReason.COMPLETED: TrialState.COMPLETE, StopReason.ERROR: TrialState.FAIL}
@@ -56,8 +57,7 @@ def tell_result(
     }
     if result.overflow is not None:
         values[attrs.OVERFLOW] = {"micro_batch": result.overflow, "place": place_of(spec)}
-    for key, value in values.items():
-        storage.set_trial_user_attr(trial_id, key, value)
+    set_together(storage, trial_id, values)
     if attrs.VIOLATION not in storage.get_trial(trial_id).constraints:
         Trial(study, trial_id).set_constraint(attrs.VIOLATION, violation(result))
     storage.set_trial_user_attr(trial_id, attrs.LEASE, None)

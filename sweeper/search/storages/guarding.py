@@ -7,13 +7,14 @@ each of them. What is left is the moment between question and write, shorter tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from optuna.storages import BaseStorage
 
 from sweeper.search.storages.exclusion import Exclusion
 from sweeper.search.storages.forwarding import ForwardingStorage
+from sweeper.search.storages.together import SetsTogether
 
 _Answer = TypeVar("_Answer")
 
@@ -29,6 +30,14 @@ class GuardedStorage(ForwardingStorage):
     def __init__(self, inner: BaseStorage, exclusion: Exclusion) -> None:
         super().__init__(inner)
         self._exclusion = exclusion
+
+    def set_trial_user_attrs(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        """See `together`."""
+        if isinstance(self._inner, SetsTogether):
+            self._call(self._inner.set_trial_user_attrs, trial_id, values)
+            return
+        for key, value in values.items():
+            self.set_trial_user_attr(trial_id, key, value)
 
     def _call(self, operation: Callable[..., _Answer], *values: Any) -> _Answer:
         if not operation.__name__.startswith("get_"):

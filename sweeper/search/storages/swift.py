@@ -18,10 +18,20 @@ from functools import cache
 from typing import Any, cast
 
 from optuna.distributions import BaseDistribution, json_to_distribution
-from optuna.exceptions import StorageInternalError
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy import Connection, DateTime, Row, TableClause, column, select, table
+from sqlalchemy import (
+    Connection,
+    DateTime,
+    Row,
+    TableClause,
+    column,
+    insert,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.exc import SQLAlchemyError
 
 _MOST_IDS = 500  # in one query; SQLite and PostgreSQL allow some ten thousand
@@ -119,6 +129,21 @@ class _SwiftStorage:
         states = (state,) if isinstance(state, TrialState) else state
         return len(self.get_all_trials(study_id, deepcopy=False, states=states))
 
+    def set_trial_user_attrs(self, trial_id: int, values: Mapping[str, Any]) -> None:
+        """See `together`."""
+        try:
+            with self._engine.begin() as connection:
+                state = connection.scalar(
+                    select(_TRIALS.c.state).where(_TRIALS.c.trial_id == trial_id)
+                )
+                if state is None:
+                    raise KeyError(f"there is no trial of id {trial_id}")
+                if TrialState[state].is_finished():
+                    raise UpdateFinishedTrialError(f"trial of id {trial_id} has ended")
+                _upsert(connection, trial_id, values)
+        except SQLAlchemyError as error:
+            raise StorageInternalError(f"attributes could not be written: {error}") from error
+
     def _refresh(self, known: _Known, study_id: int) -> None:
         """By ids, as Optuna does: no trial that is made later has a lower one."""
         try:
@@ -134,6 +159,20 @@ class _SwiftStorage:
                 known.newest = max(known.newest, row.trial_id)
             else:
                 known.unfinished.add(row.trial_id)
+
+
+def _upsert(connection: Connection, trial_id: int, values: Mapping[str, Any]) -> None:
+    of_trial = _USER_ATTRIBUTES.c.trial_id == trial_id
+    there = set(connection.scalars(select(_USER_ATTRIBUTES.c.key).where(of_trial)))
+    for key, value in values.items():
+        value_json = json.dumps(value)
+        if key in there:
+            same_key = _USER_ATTRIBUTES.c.key == key
+            change = update(_USER_ATTRIBUTES).where(of_trial, same_key)
+            connection.execute(change.values(value_json=value_json))
+        else:
+            row = {"trial_id": trial_id, "key": key, "value_json": value_json}
+            connection.execute(insert(_USER_ATTRIBUTES).values(row))
 
 
 def _changed(connection: Connection, study_id: int, known: _Known) -> Iterator[Row[Any]]:

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
 
 from sweeper.curves import StopReason
 from sweeper.errors import StudyChangedError
 from sweeper.search import attributes as attrs
+from sweeper.search.storages.together import set_together
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from tests.search.fakes import claimed, overwrite_lease, result, run_faked
@@ -170,3 +172,23 @@ def test_tokens_of_a_study_are_never_exceeded_by_many(new_spec: NewSpec) -> None
     done = together([lambda s=store: run_faked(s) for store in stores(spec, 3)])  # type: ignore[misc]
 
     assert sum(map(len, done)) == 3
+
+
+def test_attributes_that_are_set_together_are_all_there_or_none(new_spec: NewSpec) -> None:
+    spec = new_spec()
+    store = StudyStore(spec, create=True)
+    claim, other = claimed(store), claimed(store)
+    store.annotate(claim, {"text": "a", "list": [1, None], "number": 0.1})
+    store.annotate(claim, {"text": "ä 'quoted'", "more": {"x": True}})
+    (seen,) = stores(spec, 1)
+    found = seen.trials()[claim.number].user_attrs
+    expected = {"text": "ä 'quoted'", "list": [1, None], "number": 0.1, "more": {"x": True}}
+    assert {key: found[key] for key in expected} == expected
+    assert "text" not in seen.trials()[other.number].user_attrs
+
+    assert store.finish(claim, result(val_loss=5.0))
+    with pytest.raises(UpdateFinishedTrialError):
+        set_together(store.storage, claim.trial_id, {"text": "b", "late": 1})
+    ended = StudyStore(spec, create=False).trials()[claim.number].user_attrs
+    assert ended["text"] == "ä 'quoted'"
+    assert "late" not in ended
