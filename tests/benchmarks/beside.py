@@ -1,7 +1,7 @@
 """What a packed trial's own process spends beside its steps: its set-up, and its evaluations.
 
-The first trials of the default study, whole, in one warm process by the door that a worker's
-child goes through; who holds the trials is left out.
+The first trials of the default study, whole, in one warm process that begins as a worker's child
+does, and by the door that it goes through; who holds the trials is left out.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.curves import StopReason
+from sweeper.search.workers.child import call_in_child
+from sweeper.search.workers.pool import nursery_of
 from sweeper.search.workers.trainers import new_trainer
 from sweeper.study import Hyperparameters, StudySpec, load_study
 from sweeper.training.outcome import Outcome
@@ -31,9 +33,21 @@ def run(payload: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         payload: `recipes`, `slots`, `tokens` of each trial, and a `folder`.
     """
-    recipes = [Hyperparameters.model_validate(recipe) for recipe in payload["recipes"]]
+    nursery = nursery_of(_spec(payload), threads=1)
+    found: dict[str, Any] = call_in_child(
+        _measured, payload, nursery, Path(payload["folder"]) / "child.log"
+    )
+    return found
+
+
+def _spec(payload: Mapping[str, Any]) -> StudySpec:
     overrides = [f"budget.tokens_per_trial={payload['tokens']}", f"output={payload['folder']}/out"]
-    spec = load_study(ROOT / "studies" / "plateau.yaml", overrides)
+    return load_study(ROOT / "studies" / "plateau.yaml", overrides)
+
+
+def _measured(payload: Mapping[str, Any]) -> dict[str, Any]:
+    recipes = [Hyperparameters.model_validate(recipe) for recipe in payload["recipes"]]
+    spec = _spec(payload)
     trainer = new_trainer(spec)
     trainer.prepare(lambda *_: None)
     found = _Stopwatch()
