@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.errors import StorageError
+from sweeper.errors import StorageAwayError, StorageError
 from sweeper.search.storage import served_address, storage_address
+from sweeper.search.storages import proxy
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.opening import open_storage
 from sweeper.study.storage_url import without_password
@@ -68,6 +69,12 @@ def test_a_server_that_is_not_there_is_named_without_the_password() -> None:
         open_storage(address)
 
     assert "secret" not in str(caught.value)
+
+
+def test_a_proxy_that_nobody_serves_is_said_to_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proxy, "FIRST_GREETING_SECONDS", 0.2)
+    with pytest.raises(StorageAwayError, match=r"grpc://127\.0\.0\.1:1 .*sweeper storage serve"):
+        open_storage(Address.read("grpc://127.0.0.1:1", HOME))
 
 
 def test_text_without_urls_stays_as_it_is() -> None:
