@@ -47,7 +47,7 @@ def attend(qkv_n3D: torch.Tensor, block_size: int, num_heads: int) -> torch.Tens
 class GroupedAttention(torch.autograd.Function):
     """`attend` in plain matrix products, a group of query positions at a time.
 
-    Scores are fp32: a bf16 one would be off by as much as its probability then by its share.
+    Scores are fp32: what a bf16 one is off by, its probability is off by as a share of itself.
     Probabilities are kept for the way back instead of being computed again: for blocks this
     short they are few.
     """
@@ -91,6 +91,7 @@ class GroupedAttention(torch.autograd.Function):
         for (group, seen), probabilities_PQL in groups:
             dmixed_PQE = dmixed_PSE[:, group]
             dprobabilities_PQL = torch.bmm(dmixed_PQE, value_PSE[:, seen].mT)
+            # What autograd calls for `softmax`: four operations over all scores in one.
             dscores_PQL = torch._softmax_backward_data(
                 dprobabilities_PQL, probabilities_PQL, -1, probabilities_PQL.dtype
             )
@@ -113,7 +114,7 @@ def _groups(block_size: int) -> Iterator[tuple[slice, slice]]:
 def _by_head(rows: torch.Tensor, shape_BSHE: tuple[int, int, int, int]) -> torch.Tensor:
     """Rows of one or more parts side by side, `[parts, P, S, E]` and contiguous."""
     num_blocks, block_size, num_heads, head_width = shape_BSHE
-    parts = rows.view(num_blocks, block_size, -1, num_heads, head_width).permute(2, 0, 3, 1, 4)
+    parts = rows.reshape(num_blocks, block_size, -1, num_heads, head_width).permute(2, 0, 3, 1, 4)
     return parts.reshape(-1, num_blocks * num_heads, block_size, head_width)
 
 
