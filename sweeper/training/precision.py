@@ -22,10 +22,13 @@ from sweeper.training.setup import PrecisionChoice
 from sweeper.training.timing import median_seconds, seconds_per_token
 from sweeper.training.workbench import Workbench
 
-LEAST_GAIN = 1.1  # how many times faster bf16 must be to be worth its rounding
+LEAST_GAIN = 1.1  # how many times faster a step in bf16 must be to be worth its rounding
+# How many times slower a product may be: without bf16 arithmetic it is fifty times, and a step
+# takes seconds. A small product alone says no more than that.
+MOST_PRODUCT_LOSS = 2.0
 MOST_LOSS_SHIFT_NATS = 5e-3
 _PRODUCT_ROWS = 64
-_STEP_TOKENS = 512
+_STEP_TOKENS = 1024
 _LOSS_BLOCKS = 16
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -80,7 +83,7 @@ def choose_precision(base: Base, device: Device, validation: Blocks) -> Precisio
 
 def _measured(base: Base, device: Device, some: Blocks) -> PrecisionChoice:
     product_ms = {p: _product_ms(base, device, dtype) for p, dtype in _TYPES.items()}
-    if product_ms["fp32"] < LEAST_GAIN * product_ms["bf16"]:
+    if product_ms["bf16"] > MOST_PRODUCT_LOSS * product_ms["fp32"]:
         return PrecisionChoice("fp32", _compared("a matrix product", product_ms), product_ms)
     engine = PackedEngine(base, device)
     step_ms = {precision: _step_ms(engine, device, precision) for precision in _TYPES}
@@ -107,7 +110,7 @@ def _product_ms(base: Base, device: Device, dtype: torch.dtype) -> float:
 
 
 def _step_ms(engine: PackedEngine, device: Device, precision: str) -> float:
-    """Of 512 tokens."""
+    """Of 1,024 tokens, as many as a pass has rows."""
     block_size = min(engine.base.max_block_size or _STEP_TOKENS, 128)
     shape = {"block_size": block_size, "batch_size": _STEP_TOKENS // block_size}
     recipe = with_changes(Hyperparameters(), {**shape, "precision": precision})

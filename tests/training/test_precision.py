@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -56,8 +57,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch) -> Any:
     ("product", "step", "shift_nats", "expected", "reason"),
     [
         (0.5, 0.6, 0.001, "bf16", "the base's loss shifts by 0.0010 nats"),
-        (2.0, 0.1, 0.0, "fp32", "a matrix product takes 1.00 ms in fp32, 2.00 ms in bf16"),
-        (0.95, 0.1, 0.0, "fp32", "a matrix product"),
+        (2.5, 0.1, 0.0, "fp32", "a matrix product takes 1.00 ms in fp32, 2.50 ms in bf16"),
+        (1.5, 0.6, 0.001, "bf16", "a step takes 1.00 ms in fp32, 0.60 ms in bf16"),
         (0.5, 0.95, 0.0, "fp32", "a step takes 1.00 ms in fp32, 0.95 ms in bf16"),
         (0.5, 0.5, 0.006, "fp32", "bf16 shifts the base's loss by 0.0060 nats"),
         (0.5, 0.5, -0.006, "fp32", "shifts"),
@@ -90,6 +91,7 @@ def test_steps_and_losses_are_really_measured(
     bench: Workbench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(precision, "LEAST_GAIN", 0.0)
+    monkeypatch.setattr(precision, "MOST_PRODUCT_LOSS", math.inf)
     choice = precision_on(bench)
     assert choice.precision == "bf16"
     assert all(ms > 0 for ms in choice.step_ms.values())
@@ -100,7 +102,7 @@ def test_steps_and_losses_are_really_measured(
 def test_a_device_is_measured_once_for_a_base_and_a_corpus(bench: Workbench, pretend: Any) -> None:
     pretend(0.5, 0.6, 0.0)
     first = precision_on(bench)
-    pretend(2.0, 2.0, 0.0)
+    pretend(2.5, 2.0, 0.0)
     choose_precision.cache_clear()  # another process
     assert precision_on(bench) == first
     fewer = Blocks(bench.validation.inputs[1:], bench.validation.targets[1:])
