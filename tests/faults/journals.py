@@ -16,15 +16,24 @@ _TRIALS = 12
 
 
 def cut_journal(field: Field, strikes: int) -> Tally:
-    """SIGKILL of a worker at any moment, and its last record cut anywhere: the next mends it."""
+    """SIGKILL of a worker at any moment, and its last record cut anywhere: the next mends it.
+
+    One that had not written anything yet was in the midst of nothing: what is there is others'.
+    """
     random = Random(strikes)
     whole = field.whole(trained_study)
     tally = Tally()
     while tally.strikes < strikes:
         spec = field.struck(trained_study, tally.studies, _TRIALS, storage="study.log")
         order, witness = prepared(spec), Witness(spec)
-        while tally.strikes < strikes and kill_one(order, random):
-            half = _cut_last_line(spec.folder / "study.log", random)
+        journal = spec.folder / "study.log"
+        while tally.strikes < strikes:
+            size = journal.stat().st_size
+            if not kill_one(order, random):
+                break
+            if journal.stat().st_size == size:
+                continue
+            half = _cut_last_line(journal, random)
             witness.look()  # opens the journal, as whoever comes next would
             assert (spec.folder / "study.log.cut").read_bytes().endswith(b": %s\n" % half)
             tally.strikes += 1
