@@ -29,7 +29,9 @@ MOST_PRODUCT_LOSS = 2.0
 MOST_LOSS_SHIFT_NATS = 5e-3
 _PRODUCT_ROWS = 64
 _STEP_TOKENS = 1024
-_LOSS_BLOCKS = 16
+# Of a step that is timed: more would take minutes with a large base, whose few tokens say as much.
+_STEP_FLOPS = 2e10
+_LEAST_TOKENS = 128
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -63,7 +65,9 @@ def choose_precision(base: Base, device: Device, validation: Blocks) -> Precisio
     if not is_packable(base):
         precision = resolve_precision("auto", device)
         return PrecisionChoice(precision, f"not measured for {base.config.get('model_type')}")
-    some = Blocks(validation.inputs[:_LOSS_BLOCKS], validation.targets[:_LOSS_BLOCKS])
+    most_tokens = 2 * _affordable_tokens(base)  # evaluated, which costs half of a step
+    num_blocks = max(most_tokens // validation.inputs.shape[1], 1)
+    some = Blocks(validation.inputs[:num_blocks], validation.targets[:num_blocks])
     choice = kept(
         "precision",
         [
@@ -110,11 +114,22 @@ def _product_ms(base: Base, device: Device, dtype: torch.dtype) -> float:
 
 
 def _step_ms(engine: PackedEngine, device: Device, precision: str) -> float:
-    """Of 1,024 tokens, as many as a pass has rows."""
-    block_size = min(engine.base.max_block_size or _STEP_TOKENS, 128)
-    shape = {"block_size": block_size, "batch_size": _STEP_TOKENS // block_size}
+    """Of as many tokens as a pass has rows, or fewer with a large base."""
+    num_tokens = _affordable_tokens(engine.base)
+    block_size = min(engine.base.max_block_size or num_tokens, _LEAST_TOKENS)
+    shape = {"block_size": block_size, "batch_size": num_tokens // block_size}
     recipe = with_changes(Hyperparameters(), {**shape, "precision": precision})
-    return 1e3 * _STEP_TOKENS * seconds_per_token(engine, engine.base, recipe, device)
+    num_tokens = shape["block_size"] * shape["batch_size"]
+    return 1e3 * num_tokens * seconds_per_token(engine, engine.base, recipe, device)
+
+
+def _affordable_tokens(base: Base) -> int:
+    """Tokens of a step of 4 N operations each: forward, and back to the inputs."""
+    config = base.config
+    width = int(config["n_embd"])
+    parameters = 12 * int(config["n_layer"]) * width**2 + int(config["vocab_size"]) * width
+    affordable = int(_STEP_FLOPS / (4 * parameters))
+    return min(max(affordable, _LEAST_TOKENS), _STEP_TOKENS)
 
 
 def _base_loss(engine: PackedEngine, precision: str, validation: Blocks) -> float:

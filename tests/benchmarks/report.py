@@ -130,7 +130,11 @@ def _missed(
     """What was not reached, in words, so that nobody has to look for it."""
     if is_quick:
         return
-    missed = [f"{v.what}: below its floor" for v in verdicts(parts) if v.word == "MISSED"]
+    missed = [
+        f"{v.what}: {'more than it may be' if v.at_most else 'below its floor'}"
+        for v in verdicts(parts)
+        if v.word == "MISSED"
+    ]
     for name, part in measured.items():
         found = {arm: equality(part, arm).word for arm in part["runs"] if arm != "B0"}
         missed += [f"{name}, {arm}: {word}" for arm, word in found.items() if word != "equal"]
