@@ -191,20 +191,10 @@ def _run_again(bench: Bench, size: Size, part: dict[str, Any]) -> None:
 def _losses_again(
     bench: Bench, size: Size, numbers: Sequence[int], orders: Iterable[int], *, is_bf16: bool
 ) -> dict[str, list[float | None]]:
-    """B0's final losses by the trial's number; one order has one thread and the usual blocks.
-
-    In bf16 half of the runs have torch's own GELU: how its six kernels round is no part of B0.
-    """
+    """B0's final losses by the trial's number; one order has one thread and the usual blocks."""
     recipes = recipes_of(size)
     job = bench.job(size, [recipes[number] for number in numbers], size.tokens_per_trial)
-    settings = [
-        {
-            "bf16": is_bf16,
-            "fused_gelu": is_bf16 and n % 2 == 1,
-            **({"order_seed": n} if n else {"threads": 1}),
-        }
-        for n in orders
-    ]
+    settings = [{"bf16": is_bf16, **({"order_seed": n} if n else {"threads": 1})} for n in orders]
     name = "B0 in bf16" if is_bf16 else "B0"
     run = bench.journal.measure(
         f"{size.name}: {name} again in {len(settings)} orders, "

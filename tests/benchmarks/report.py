@@ -51,9 +51,7 @@ thread, or the blocks of a micro-batch in another order: the same gradient but f
 counts as unstable if B0 does not come back to its own loss: then ours may be as far outside of B0's
 runs as those are from each other. One that is still beyond is run 20 times more, since some trials
 fall to one of two sides. Where an arm computes in bf16, B0's further runs do so too, by autocast,
-half of them with torch's fused GELU: a trial that rounding alone takes elsewhere has no single
-result to be equal to. The best trial is then also the same if it is that of B0 with the medians of
-these runs."""
+and beside the best trials stands the best of B0 with the medians of these runs."""
 
 
 def write(folder: Path) -> None:
