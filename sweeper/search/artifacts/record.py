@@ -53,8 +53,8 @@ class Record:
         seconds: There, of training.
         lost: What earlier attempts had trained and lost by then.
         last_words: Of a worker that died while training it.
-        announced: Names of archives that may be in the place, or halfway there, and are none of
-            these: whoever sends the next removes them.
+        announced: Names of archives that may be in the place, halfway there or still, and are none
+            of these: whoever sends the next removes them.
     """
 
     owner: str

@@ -174,20 +174,21 @@ class Shipping:
         """
         before = self._stored(claim)
         name = f"{claim.number:04d}-{uuid.uuid4().hex}.tar"
-        # Said before it is sent: should this worker die in between, the next one removes it.
+        # Said before it is sent, as those that are no longer needed are before they are removed:
+        # should this worker die in between, the next one removes them.
         announced = replace(before, announced=(*before.announced, name)[-_MOST_ANNOUNCED:])
         if not self._note(claim, self._newest(claim, announced)):
             return False
         archive = self._put(place, claim, name, has_ended)
         kept = before.archives[: 0 if has_ended else _KEPT - 1]
-        now = replace(before, archives=(archive, *kept), is_final=has_ended, announced=())
+        old = {archive.name for archive in before.archives[len(kept) :]}.union(before.announced)
+        now = Record(before.owner, (archive, *kept), has_ended, announced=tuple(sorted(old)))
         record = self._newest(claim, now)
         if not self._note(claim, record):
             place.remove(archive.name)
             return False
         keep_origin(self._folder(claim), Origin(record.owner, archive.name))
-        old = {archive.name for archive in set(before.archives) - set(record.archives)}
-        for gone in old.union(before.announced):
+        for gone in record.announced:
             place.remove(gone)
         self._say_back()
         return True

@@ -16,6 +16,7 @@ from sweeper.search.artifacts import fetching as fetching_module
 from sweeper.search.artifacts import shipping as shipping_module
 from sweeper.search.artifacts.archive import newest_checkpoint
 from sweeper.search.artifacts.fetching import fetch_ended
+from sweeper.search.artifacts.place import Place
 from sweeper.search.artifacts.record import Record
 from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.claim import Claim
@@ -125,9 +126,32 @@ def test_an_archive_whose_sender_died_before_it_said_so_is_removed(
         train(store, claim, 2)
         shipping.deliver(claim)
         assert store.finish(claim, result())
-    record = record_of(store)
-    assert record.announced == ()
-    assert names(store) == {archive.name for archive in record.archives}
+    assert names(store) == {archive.name for archive in record_of(store).archives}
+
+
+def test_archives_whose_worker_died_before_it_removed_them_are_removed(
+    machines: tuple[StudyStore, StudyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = machines
+    claim = claimed(first)
+    with monkeypatch.context() as dying, Shipping(first, lambda: False) as shipping:
+        dying.setattr(Place, "remove", lambda *_: None)
+        shipping.bring(claim)
+        shipping.begin(claim)
+        for steps in (2, 4, 6):
+            train(first, claim, steps)
+            wait_for(shipped(first, steps))
+    assert len(names(first)) > 2
+    overwrite_lease(first, 0, expires_at=0.0)
+
+    with Shipping(second, lambda: False) as shipping:
+        taken = claimed(second)
+        shipping.bring(taken)
+        shipping.begin(taken)
+        shipping.deliver(taken)
+        assert second.finish(taken, result())
+
+    assert names(second) == {archive.name for archive in record_of(second).archives}
 
 
 def test_a_worker_that_lost_its_trial_cannot_put_its_state_in_the_place_of_the_newer(
