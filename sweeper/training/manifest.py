@@ -10,10 +10,12 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from sweeper.models.base import is_builtin
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
+from sweeper.training.kernels.choice import kernels_on
 from sweeper.training.manifest_file import read_json, write_json
 from sweeper.training.setup import PrecisionChoice
 from sweeper.training.workbench import Ground, Workbench
@@ -104,7 +106,10 @@ def take_fingerprints(bench: Workbench, seed: int) -> Fingerprints:
         corpus=bench.corpus_fingerprint,
         stream=bench.stream(seed).fingerprint,
         code=code_fingerprint(),
-        dependencies={name: importlib.metadata.version(name) for name in _DEPENDENCIES},
+        dependencies={
+            **{name: importlib.metadata.version(name) for name in _DEPENDENCIES},
+            "kernels": kernels_on(torch.device(bench.device.kind)),
+        },
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
         hardware=bench.device.name,
@@ -116,7 +121,7 @@ def code_fingerprint() -> str:
     """SHA-256 over sweeper's own source files."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
+    for path in sorted((*root.rglob("*.py"), *root.rglob("*.cpp"))):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -16,6 +16,7 @@ from sweeper.kept import kept
 from sweeper.models.base import Base
 from sweeper.study import Hyperparameters, with_changes
 from sweeper.training.device import Device, resolve_precision
+from sweeper.training.kernels.choice import kernels_on
 from sweeper.training.manifest import code_fingerprint
 from sweeper.training.packed.engine import PackedEngine, is_packable
 from sweeper.training.setup import PrecisionChoice
@@ -76,6 +77,7 @@ def choose_precision(base: Base, device: Device, validation: Blocks) -> Precisio
             platform.node(),
             dict(torch.cpu.get_capabilities()),
             device.as_dict(),
+            kernels_on(torch.device(device.kind)),
             base.fingerprint,
             some.inputs.tolist(),
             some.targets.tolist(),

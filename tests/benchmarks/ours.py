@@ -113,7 +113,7 @@ def _record(values: Mapping[str, Any]) -> TrialRecord:
 
 
 def _told_by_manifests(spec: StudySpec) -> dict[str, list[Any]]:
-    """Threads, the precisions that `auto` became, and what runs adapted to."""
+    """Threads, kernels, the precisions that `auto` became, and what runs adapted to."""
     from sweeper.training.manifest import read_manifest
 
     paths = sorted(spec.output_folder.glob("trials/*/manifest.json"))
@@ -122,6 +122,7 @@ def _told_by_manifests(spec: StudySpec) -> dict[str, list[Any]]:
     precisions = {manifest.plan.hyperparameters.precision for manifest in manifests}
     threads = {manifest.plan.threads for manifest in manifests}
     return {
+        "kernels": sorted({m.fingerprints.dependencies["kernels"] for m in manifests}),
         "precisions": sorted(precisions),
         "threads": sorted(threads),
         "training_notes": sorted(notes),

@@ -176,7 +176,7 @@ def _choices(part: Content) -> Iterator[str]:
     ours = part["runs"]["ours"][0]["notes"]
     yield (
         f"ours: {_crew(ours)}, at most {ours['at_once']} trials at once, "
-        f"{', '.join(ours['precisions'])}"
+        f"{', '.join(ours['precisions'])}{_kernels(ours)}"
     )
     yield from (f"ours: {note}" for note in ours["training_notes"])
     if part["tuning"] is None:
@@ -185,6 +185,11 @@ def _choices(part: Content) -> Iterator[str]:
         threads = "default threads" if tried["threads"] is None else f"{tried['threads']} threads"
         speed = tried.get("skipped") or f"{tried['tokens_per_s']:,.0f} tokens/s"
         yield f"B1 tried {'bf16' if tried['bf16'] else 'fp32'}, {threads}: {speed}"
+
+
+def _kernels(notes: Mapping[str, Any]) -> str:
+    """Whose; not told by parts that are older than ours."""
+    return f", {', '.join(notes['kernels'])} kernels" if "kernels" in notes else ""
 
 
 def _crew(notes: Mapping[str, Any]) -> str:

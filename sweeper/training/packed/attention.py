@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any
 
 import torch
 from torch.nn import functional
+
+from sweeper.training.kernels.choice import rows_on
 
 # Query positions at a time: what lies right of the diagonal of a group is never computed, and
 # its probabilities stay in the cache.
@@ -60,14 +61,12 @@ class GroupedAttention(torch.autograd.Function):
         query_PSE, key_PSE, value_PSE = _by_head(qkv_n3D, shape_BSHE)
         mixed_BSHE = qkv_n3D.new_empty(shape_BSHE)
         scale = 1 / math.sqrt(shape_BSHE[-1])
-        mask_SS = _causal_mask(block_size)
+        rows = rows_on(qkv_n3D.device, qkv_n3D.dtype)
         query_32_PSE, key_32_PSE = query_PSE.float(), key_PSE.float()
         probabilities = []
         for group, seen in _groups(block_size):
-            scores_PQL = torch.baddbmm(
-                mask_SS[group, seen], query_32_PSE[:, group], key_32_PSE[:, seen].mT, alpha=scale
-            )
-            probabilities_PQL = torch.softmax(scores_PQL, dim=-1).to(qkv_n3D.dtype)
+            scores_PQL = torch.bmm(query_32_PSE[:, group], key_32_PSE[:, seen].mT)
+            probabilities_PQL = rows.softmax(scores_PQL, scale, group.start)
             mixed_PQE = torch.bmm(probabilities_PQL, value_PSE[:, seen])
             _place(mixed_BSHE, group, mixed_PQE)
             probabilities.append(probabilities_PQL)
@@ -124,9 +123,3 @@ def _place(rows_BSHE: torch.Tensor, positions: slice, of_heads_PQE: torch.Tensor
     num_blocks, num_positions, num_heads, head_width = rows_BQHE.shape
     shape_BHQE = num_blocks, num_heads, num_positions, head_width
     rows_BQHE.copy_(of_heads_PQE.view(shape_BHQE).transpose(1, 2))
-
-
-@lru_cache(maxsize=32)
-def _causal_mask(block_size: int) -> torch.Tensor:
-    """Zero where a query sees a key, minus infinity right of the diagonal, `[S, S]`."""
-    return torch.full((block_size, block_size), -math.inf).triu_(1)

@@ -17,7 +17,7 @@ from torch.nn import functional
 from sweeper.models.trunk import Linear, Norm, Site, Trunk
 from sweeper.training.packed.attention import attend
 from sweeper.training.packed.bank import AdapterBank
-from sweeper.training.packed.functions import AdaptedLinear, gelu
+from sweeper.training.packed.functions import AdaptedLinear, add_norm, gelu
 from sweeper.training.packed.passes import Pass, Run
 
 Mask = Callable[[Run, Sequence[int], int], torch.Tensor | None]
@@ -77,23 +77,27 @@ class Forward:
 
     def through(self, hidden_ND: torch.Tensor, layers: range) -> torch.Tensor:
         """The hidden state behind some layers."""
+        added_ND: torch.Tensor | None = None
         for layer in layers:
             before_attention, before_mlp = self.trunk.norms[layer]
-            inner = self._linear(self._norm(hidden_ND, before_attention), layer, "attn.c_attn")
-            inner = self._linear(self._attend(inner), layer, "attn.c_proj")
-            hidden_ND = hidden_ND + inner
-            inner = self._linear(self._norm(hidden_ND, before_mlp), layer, "mlp.c_fc")
-            hidden_ND = hidden_ND + self._linear(gelu(inner), layer, "mlp.c_proj")
-        return hidden_ND
+            hidden_ND, inner = self._add_norm(hidden_ND, added_ND, before_attention)
+            inner = self._linear(inner, layer, "attn.c_attn")
+            added_ND = self._linear(self._attend(inner), layer, "attn.c_proj")
+            hidden_ND, inner = self._add_norm(hidden_ND, added_ND, before_mlp)
+            inner = self._linear(inner, layer, "mlp.c_fc")
+            added_ND = self._linear(gelu(inner), layer, "mlp.c_proj")
+        return hidden_ND if added_ND is None else hidden_ND + added_ND
 
     def last_norm(self, hidden_ND: torch.Tensor) -> torch.Tensor:
         """What the head is given, in the head's type."""
-        return self._norm(hidden_ND, self.trunk.last_norm)
+        _, normed_ND = self._add_norm(hidden_ND, None, self.trunk.last_norm)
+        return normed_ND
 
-    def _norm(self, hidden_ND: torch.Tensor, norm: Norm) -> torch.Tensor:
-        shape = hidden_ND.shape[-1:]
-        normed = functional.layer_norm(hidden_ND, shape, *norm, self.trunk.norm_epsilon)
-        return normed.to(self.trunk.head_VD.dtype)
+    def _add_norm(
+        self, hidden_ND: torch.Tensor, added_ND: torch.Tensor | None, norm: Norm
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        dtype = self.trunk.head_VD.dtype
+        return add_norm(hidden_ND, added_ND, norm, self.trunk.norm_epsilon, dtype)
 
     def _linear(self, x_NI: torch.Tensor, layer: int, module: str) -> torch.Tensor:
         site = Site(layer, module)

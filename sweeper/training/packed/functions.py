@@ -1,11 +1,10 @@
-"""The two operations that autograd would compute with more passes over memory.
+"""The operations that autograd would compute with more passes over memory.
 
 Shapes: N rows of a pass, I inputs, O outputs, G seats of a run, n rows of each, R rank.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -13,12 +12,10 @@ from typing import Any, NamedTuple
 import torch
 from torch.nn import functional
 
-from sweeper.models.trunk import Linear
+from sweeper.models.trunk import Linear, Norm
+from sweeper.training.kernels.choice import rows_on
+from sweeper.training.kernels.rows import Rows
 from sweeper.training.packed.passes import Run
-
-_GELU_SLOPE = 2 * math.sqrt(2 / math.pi)
-_GELU_CUBIC = 0.044715
-_GELU_NUMBERS = 1 << 18  # at a time in fp32 where they are bf16: they stay in the cache
 
 
 class RunAdapters(NamedTuple):
@@ -109,7 +106,7 @@ class AdaptedLinear(torch.autograd.Function):
             of_run = adapters.of(run)
             a_GRI, b_GRO = of_run.a_GRI.to(x_NI.dtype), of_run.b_GRO.to(x_NI.dtype)
             x_GnI = _by_seat(x_NI if mask is None else x_NI[run.rows] * mask, run)
-            u_GnR = torch.matmul(x_GnI, a_GRI.mT)
+            u_GnR = torch.matmul(a_GRI, x_GnI.mT).mT
             u_GnR *= of_run.scale_G11
             _add_product(_by_seat(y_NO, run), u_GnR, b_GRO)
             inner.append((u_GnR, a_GRI, b_GRO))
@@ -129,7 +126,7 @@ class AdaptedLinear(torch.autograd.Function):
             of_run = adapters.of(run)
             dy_GnO = _by_seat(dy_NO, run)
             x_GnI = _by_seat(x_NI if mask is None else x_NI[run.rows] * mask, run)
-            du_GnR = torch.matmul(dy_GnO, b_GRO.mT)
+            du_GnR = torch.matmul(b_GRO, dy_GnO.mT).mT
             du_GnR *= of_run.scale_G11
             _add_product(of_run.b_gradient_GRO, u_GnR.mT, dy_GnO)
             _add_product(of_run.a_gradient_GRI, du_GnR.mT, x_GnI)
@@ -164,26 +161,16 @@ def _add_product(sum_: torch.Tensor, left: torch.Tensor, right: torch.Tensor) ->
         sum_.baddbmm_(left, right)
 
 
-class SigmoidGelu(torch.autograd.Function):
-    """GELU in its tanh form (Hendrycks & Gimpel 2016, arXiv:1606.08415), by way of the sigmoid.
+class Gelu(torch.autograd.Function):
+    """GELU in its tanh form (Hendrycks & Gimpel 2016, arXiv:1606.08415).
 
-    `0.5 (1 + tanh z)` is `sigmoid(2 z)`, whose kernel on a CPU is several times faster; the
-    slope is made on the way, so that the backward pass is one product. What is between is fp32.
+    The slope is made on the way forth, so that the way back is one product.
     """
 
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        wants_slope = ctx.needs_input_grad[0]
-        if x.dtype == torch.float32:
-            y, slope = _gelu(x, wants_slope=wants_slope)
-        else:
-            y, slope = torch.empty_like(x), torch.empty_like(x) if wants_slope else None
-            for start in range(0, len(x), size := max(_GELU_NUMBERS // x.shape[1], 1)):
-                rows = slice(start, start + size)
-                y[rows], slope_32 = _gelu(x[rows].float(), wants_slope=wants_slope)
-                if slope is not None and slope_32 is not None:
-                    slope[rows] = slope_32
+        y, slope = rows_on(x.device, x.dtype).gelu(x, wants_slope=ctx.needs_input_grad[0])
         ctx.save_for_backward(slope)
         return y
 
@@ -195,19 +182,63 @@ class SigmoidGelu(torch.autograd.Function):
         return gradients[0] * slope
 
 
-def _gelu(x: torch.Tensor, *, wants_slope: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-    square = x * x
-    gate = (square * (_GELU_SLOPE * _GELU_CUBIC)).add_(_GELU_SLOPE).mul_(x).sigmoid_()
-    y = x * gate
-    if not wants_slope:
-        return y, None
-    # g' = gate + x gate (1 - gate) (2z)' = gate (1 + (x - y) (2z)')
-    slope = square.mul_(3 * _GELU_SLOPE * _GELU_CUBIC).add_(_GELU_SLOPE)
-    return y, slope.mul_(x - y).add_(1).mul_(gate)
-
-
 def gelu(x: torch.Tensor) -> torch.Tensor:
     """GELU in its tanh form, by the faster way for this device."""
     if x.device.type == "cpu":
-        return SigmoidGelu.apply(x)  # type: ignore[no-any-return, no-untyped-call]
+        return Gelu.apply(x)  # type: ignore[no-any-return, no-untyped-call]
     return functional.gelu(x, approximate="tanh")
+
+
+class AddNorm(torch.autograd.Function):
+    """A sum and its LayerNorm, there and back in one pass over the rows each."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        stream_ND: torch.Tensor,
+        added_ND: torch.Tensor | None,
+        norm: Norm,
+        epsilon: float,
+        rows: Rows,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """See `add_norm`."""
+        sum_ND, normed_ND, mean_N, rstd_N = rows.add_norm(
+            stream_ND, added_ND, norm.weight_D, norm.bias_D, epsilon
+        )
+        ctx.save_for_backward(sum_ND, norm.weight_D, mean_N, rstd_N)
+        ctx.set_materialize_grads(False)
+        ctx.rows = rows
+        return sum_ND if added_ND is not None else stream_ND.view_as(stream_ND), normed_ND
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor | None) -> tuple[torch.Tensor | None, ...]:
+        """The gradient of both terms."""
+        d_sum_ND, d_normed_ND = gradients
+        assert d_normed_ND is not None, "what was normed is used"
+        d_stream_ND, d_added_ND = ctx.rows.add_norm_backward(
+            ctx.saved_tensors,
+            d_normed_ND.contiguous(),
+            None if d_sum_ND is None else d_sum_ND.contiguous(),
+            wants_added=ctx.needs_input_grad[1],
+        )
+        return d_stream_ND, d_added_ND, None, None, None
+
+
+def add_norm(
+    stream_ND: torch.Tensor,
+    added_ND: torch.Tensor | None,
+    norm: Norm,
+    epsilon: float,
+    dtype: torch.dtype,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The residual stream with what a layer adds, fp32, and its LayerNorm in a type.
+
+    Args:
+        stream_ND: fp32.
+        added_ND: None for nothing.
+        norm: Its weight and bias.
+        epsilon: Added to the variance.
+        dtype: Of what goes into the next matrix product.
+    """
+    rows = rows_on(stream_ND.device, dtype)
+    return AddNorm.apply(stream_ND, added_ND, norm, epsilon, rows)  # type: ignore[no-any-return, no-untyped-call]

@@ -6,7 +6,8 @@ Shapes: N rows (tokens whose target counts), D width, V vocabulary.
 from __future__ import annotations
 
 import torch
-from torch.nn import functional
+
+from sweeper.training.kernels.choice import rows_on
 
 _CPU_LOGITS = 1 << 20  # 4 MB of fp32: they stay in the cache from one operation to the next
 _GPU_LOGITS = 1 << 26
@@ -39,22 +40,13 @@ def loss_and_gradient(
     """
     losses_N = torch.empty(len(hidden_ND), dtype=torch.float32, device=hidden_ND.device)
     gradient_ND = None if weights_N is None else torch.empty_like(hidden_ND)
+    kernels = rows_on(hidden_ND.device, hidden_ND.dtype)
     size = rows_at_once(len(head_VD), hidden_ND.device)
     for start in range(0, len(hidden_ND), size):
         rows = slice(start, start + size)
-        logits_nV = torch.mm(hidden_ND[rows], head_VD.t()).float()
-        if gradient_ND is None or weights_N is None:
-            losses_N[rows] = functional.cross_entropy(logits_nV, targets_N[rows], reduction="none")
-            continue
-        # One exponential for the loss and for its gradient.
-        targets_n1 = targets_N[rows, None]
-        logits_nV -= logits_nV.amax(1, keepdim=True)
-        wanted_n1 = logits_nV.gather(1, targets_n1)
-        total_n1 = logits_nV.exp_().sum(1, keepdim=True)
-        losses_N[rows] = (total_n1.log() - wanted_n1).squeeze(1)
-        # d loss / d logits = softmax - one-hot, each row times its weight
-        weights_n1 = weights_N[rows, None]
-        logits_nV *= weights_n1 / total_n1
-        logits_nV.scatter_(1, targets_n1, logits_nV.gather(1, targets_n1) - weights_n1)
-        gradient_ND[rows] = torch.mm(logits_nV.to(head_VD.dtype), head_VD)
+        logits_nV = torch.mm(hidden_ND[rows], head_VD.t())
+        weights_n = None if weights_N is None else weights_N[rows]
+        losses_N[rows] = kernels.cross_entropy(logits_nV, targets_N[rows], weights_n)
+        if gradient_ND is not None:
+            torch.mm(logits_nV, head_VD, out=gradient_ND[rows])
     return losses_N, gradient_ND

@@ -1,0 +1,1 @@
+"""What lies between a CPU's matrix products, compiled for it where a compiler is at hand."""
