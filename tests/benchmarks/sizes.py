@@ -82,7 +82,7 @@ _M = Size("M", "4 layers x 256 wide, vocabulary 1,024, nominal step 8 x 128 toke
           repetitions=2, tuned_repetitions=2)  # fmt: skip
 _DEFAULT = Size("default", "the default study's 24 trials on builtin:tiny, a fifth of its tokens",
                 layers=4, width=128, heads=4, vocabulary=1024, positions=256, batch_size=8,
-                block_size=128, tokens_per_trial=48_000, evaluation_tokens=6_000, num_trials=24,
+                block_size=128, tokens_per_trial=48_000, evaluation_tokens=4_000, num_trials=24,
                 repetitions=2, tuned_repetitions=0, builtin="builtin:tiny")  # fmt: skip
 _GPT2 = Size("gpt2", "GPT-2 124 M, random weights, nominal step 2 x 64 tokens, 4 trials",
              layers=12, width=768, heads=12, vocabulary=50_257, positions=1024, batch_size=2,

@@ -22,7 +22,7 @@ def test_plateau() -> None:
     assert (spec.evaluate.block_size, spec.evaluate.every_tokens, spec.evaluate.tokens) == (
         128,
         40_000,
-        6_000,
+        4_000,
     )
     assert (spec.budget.trials, spec.budget.tokens_per_trial) == (24, 240_000)
     assert spec.budget.wall_clock_s == 1800.0
