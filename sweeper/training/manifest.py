@@ -21,6 +21,7 @@ from sweeper.training.setup import PrecisionChoice
 from sweeper.training.workbench import Ground, Workbench
 
 EngineName = Literal["packed", "peft"]
+_SOURCES = ("py", "cpp", "h")
 _DEPENDENCIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
 
 
@@ -121,7 +122,7 @@ def code_fingerprint() -> str:
     """SHA-256 over sweeper's own source files."""
     root = Path(__file__).parent.parent
     digest = hashlib.sha256()
-    for path in sorted((*root.rglob("*.py"), *root.rglob("*.cpp"))):
+    for path in sorted(path for ending in _SOURCES for path in root.rglob(f"*.{ending}")):
         digest.update(f"{path.relative_to(root).as_posix()}\0".encode())
         digest.update(path.read_bytes() + b"\0")
     return digest.hexdigest()

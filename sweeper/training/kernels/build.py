@@ -20,7 +20,9 @@ import torch
 from sweeper.files import cache_folder
 from sweeper.kept import kept
 
-_SOURCE = Path(__file__).with_name("rows.cpp")
+_FOLDER = Path(__file__).parent
+_SOURCES = ("rows.cpp", "attention.cpp")
+_HEADERS = ("numbers.h",)
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-std=c++17", "-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math")
 _SHARED = ("-fPIC", "-shared")
@@ -56,7 +58,7 @@ def _content() -> str:
     if not _is_ours(cache_folder()):
         return _compiled(flags)
     made_from = [
-        _SOURCE.read_text("utf-8"),
+        [(_FOLDER / name).read_text("utf-8") for name in (*_SOURCES, *_HEADERS)],
         flags,
         platform.machine(),
         dict(torch.cpu.get_capabilities()),
@@ -78,8 +80,9 @@ def _is_ours(folder: Path) -> bool:
 
 def _compiled(flags: tuple[str, ...]) -> str:
     with tempfile.TemporaryDirectory(prefix="sweeper-kernels-") as folder:
-        target = Path(folder) / "rows.so"
-        command = [*_compiler(), *flags, "-o", str(target), str(_SOURCE)]
+        target = Path(folder) / "kernels.so"
+        sources = [str(_FOLDER / name) for name in _SOURCES]
+        command = [*_compiler(), *flags, "-o", str(target), *sources]
         try:
             ended = subprocess.run(
                 command, capture_output=True, text=True, timeout=_LONGEST_SECONDS, check=False

@@ -1,28 +1,23 @@
-"""The compiled kernels on tensors: as many rows in each thread as torch would give it."""
+"""The compiled row operations, on tensors."""
 
 from __future__ import annotations
 
 import ctypes
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from typing import Any
 
 import torch
 
 from sweeper.training.kernels.rows import Rows
+from sweeper.training.kernels.sharing import INTEGER, NUMBER, POINTER, address_of, share_out
 
-_POINTER, _INTEGER, _NUMBER = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _ARGUMENTS = {
-    "gelu": (_POINTER,) * 3 + (_INTEGER,),
-    "add_norm": (_POINTER,) * 4 + (_NUMBER,) + (_POINTER,) * 4 + (_INTEGER,) * 2,
-    "add_norm_backward": (_POINTER,) * 8 + (_INTEGER,) * 2,
-    "softmax": (_POINTER,) * 2 + (_NUMBER,) + (_INTEGER,) * 4,
-    "cross_entropy": (_POINTER,) * 4 + (_INTEGER,) * 2,
+    "gelu": (POINTER,) * 3 + (INTEGER,),
+    "add_norm": (POINTER,) * 4 + (NUMBER,) + (POINTER,) * 4 + (INTEGER,) * 2,
+    "add_norm_backward": (POINTER,) * 8 + (INTEGER,) * 2,
+    "softmax": (POINTER,) * 2 + (NUMBER,) + (INTEGER,) * 4,
+    "cross_entropy": (POINTER,) * 4 + (INTEGER,) * 2,
 }
 TYPES = {torch.float32: "fp32", torch.bfloat16: "bf16"}
-_LEAST_NUMBERS = 1 << 16  # for which another thread is worth waking
 
 
 class CompiledRows(Rows):
@@ -50,9 +45,11 @@ class CompiledRows(Rows):
 
         def run(start: int, stop: int) -> None:
             count = (stop - start) * x_ND.shape[1]
-            kernel(_at(x_ND, start), _at(y_ND, start), _at(slope_ND, start), count)
+            kernel(
+                address_of(x_ND, start), address_of(y_ND, start), address_of(slope_ND, start), count
+            )
 
-        _share_out(x_ND, run)
+        share_out(len(x_ND), x_ND.numel(), run)
         return y_ND, slope_ND
 
     def add_norm(
@@ -72,20 +69,20 @@ class CompiledRows(Rows):
 
         def run(start: int, stop: int) -> None:
             kernel(
-                _at(stream_ND, start),
-                _at(added_ND, start),
-                _at(weight_D),
-                _at(bias_D),
+                address_of(stream_ND, start),
+                address_of(added_ND, start),
+                address_of(weight_D),
+                address_of(bias_D),
                 epsilon,
-                _at(sum_ND, start),
-                _at(normed_ND, start),
-                _at(mean_N, start),
-                _at(rstd_N, start),
+                address_of(sum_ND, start),
+                address_of(normed_ND, start),
+                address_of(mean_N, start),
+                address_of(rstd_N, start),
                 stop - start,
                 width,
             )
 
-        _share_out(stream_ND, run)
+        share_out(len(stream_ND), stream_ND.numel(), run)
         return sum_ND, normed_ND, mean_N, rstd_N
 
     def add_norm_backward(
@@ -104,19 +101,19 @@ class CompiledRows(Rows):
 
         def run(start: int, stop: int) -> None:
             kernel(
-                _at(sum_ND, start),
-                _at(weight_D),
-                _at(mean_N, start),
-                _at(rstd_N, start),
-                _at(d_normed_ND, start),
-                _at(d_sum_ND, start),
-                _at(d_stream_ND, start),
-                _at(d_added_ND, start),
+                address_of(sum_ND, start),
+                address_of(weight_D),
+                address_of(mean_N, start),
+                address_of(rstd_N, start),
+                address_of(d_normed_ND, start),
+                address_of(d_sum_ND, start),
+                address_of(d_stream_ND, start),
+                address_of(d_added_ND, start),
                 stop - start,
                 sum_ND.shape[1],
             )
 
-        _share_out(sum_ND, run)
+        share_out(len(sum_ND), sum_ND.numel(), run)
         return d_stream_ND, d_added_ND
 
     def softmax(self, scores_PQL: torch.Tensor, scale: float, first: int) -> torch.Tensor:
@@ -127,8 +124,8 @@ class CompiledRows(Rows):
 
         def run(start: int, stop: int) -> None:
             kernel(
-                _at(scores_PQL, start),
-                _at(probabilities_PQL, start),
+                address_of(scores_PQL, start),
+                address_of(probabilities_PQL, start),
                 scale,
                 stop - start,
                 num_queries,
@@ -136,7 +133,7 @@ class CompiledRows(Rows):
                 first,
             )
 
-        _share_out(scores_PQL, run)
+        share_out(len(scores_PQL), scores_PQL.numel(), run)
         return probabilities_PQL
 
     def cross_entropy(
@@ -148,42 +145,13 @@ class CompiledRows(Rows):
 
         def run(start: int, stop: int) -> None:
             kernel(
-                _at(logits_NV, start),
-                _at(targets_N, start),
-                _at(weights_N, start),
-                _at(losses_N, start),
+                address_of(logits_NV, start),
+                address_of(targets_N, start),
+                address_of(weights_N, start),
+                address_of(losses_N, start),
                 stop - start,
                 logits_NV.shape[1],
             )
 
-        _share_out(logits_NV, run)
+        share_out(len(logits_NV), logits_NV.numel(), run)
         return losses_N
-
-
-def _at(tensor: torch.Tensor | None, row: int = 0) -> int | None:
-    """The address of a row; None, a null pointer, for nothing."""
-    if tensor is None:
-        return None
-    assert tensor.is_contiguous(), "kernels know of no strides"
-    address: int = tensor.data_ptr() + row * tensor.stride(0) * tensor.element_size()
-    return address
-
-
-def _share_out(rows: torch.Tensor, run: Callable[[int, int], None]) -> None:
-    """Have all rows treated, from one to before another at a time."""
-    num_rows = len(rows)
-    threads = min(torch.get_num_threads(), rows.numel() // _LEAST_NUMBERS, num_rows)
-    if threads <= 1:
-        run(0, num_rows)
-        return
-    ends = [num_rows * part // threads for part in range(threads + 1)]
-    others = [_helpers(os.getpid()).submit(run, *ends[n : n + 2]) for n in range(1, threads)]
-    run(0, ends[1])
-    for other in others:
-        other.result()
-
-
-@lru_cache(maxsize=1)
-def _helpers(process: int) -> ThreadPoolExecutor:
-    """Threads of this process: what a fork has of its parent's do not run."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix=f"rows-{process}")

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from sweeper.training.kernels.attention import CompiledAttention, compiled_attention
 from sweeper.training.kernels.choice import rows_on
 
 # Query positions at a time: what lies right of the diagonal of a group is never computed, and
@@ -34,6 +35,10 @@ def attend(qkv_n3D: torch.Tensor, block_size: int, num_heads: int) -> torch.Tens
         block_size: S; divides n.
         num_heads: H; divides D.
     """
+    if block_size <= _LONG_BLOCK:
+        compiled = compiled_attention(qkv_n3D, block_size, num_heads)
+        if compiled is not None:
+            return FusedAttention.apply(qkv_n3D, compiled)  # type: ignore[no-any-return, no-untyped-call]
     shortest = _SHORT_BLOCK.get(qkv_n3D.dtype, _LONG_BLOCK)
     if qkv_n3D.device.type == "cpu" and shortest < block_size <= _LONG_BLOCK:
         return GroupedAttention.apply(  # type: ignore[no-any-return, no-untyped-call]
@@ -43,6 +48,27 @@ def attend(qkv_n3D: torch.Tensor, block_size: int, num_heads: int) -> torch.Tens
     query, key, value = (part.view(shape).transpose(1, 2) for part in qkv_n3D.chunk(3, dim=-1))
     mixed_BHSE = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
     return mixed_BHSE.transpose(1, 2).flatten(2).flatten(0, 1)
+
+
+class FusedAttention(torch.autograd.Function):
+    """`attend` head by head in the cache."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv_n3D: torch.Tensor, compiled: CompiledAttention) -> torch.Tensor:
+        """See `attend`."""
+        qkv_n3D = qkv_n3D.contiguous()
+        mixed_nD, probabilities_PSS = compiled.forward(
+            qkv_n3D, wants_probabilities=ctx.needs_input_grad[0]
+        )
+        ctx.save_for_backward(qkv_n3D, probabilities_PSS)
+        ctx.compiled = compiled
+        return mixed_nD
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        """The gradient of `qkv`."""
+        (dmixed_nD,) = gradients
+        return ctx.compiled.backward(*ctx.saved_tensors, dmixed_nD.contiguous()), None
 
 
 class GroupedAttention(torch.autograd.Function):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from sweeper.training.kernels import compiled as compiled_module
+from sweeper.training.kernels import sharing
 from sweeper.training.kernels.build import library
 from sweeper.training.kernels.compiled import CompiledRows
 from sweeper.training.kernels.plain import PlainRows
@@ -41,7 +41,7 @@ def rows(request: pytest.FixtureRequest, dtype: torch.dtype) -> Rows:
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Three of torch's, and no work too small to share."""
-    monkeypatch.setattr(compiled_module, "_LEAST_NUMBERS", 1)
+    monkeypatch.setattr(sharing, "_LEAST_NUMBERS", 1)
     before = torch.get_num_threads()
     torch.set_num_threads(3)
     yield
