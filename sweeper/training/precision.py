@@ -27,12 +27,16 @@ LEAST_GAIN = 1.1  # how many times faster a step in bf16 must be to be worth its
 # How many times slower a product may be: without bf16 arithmetic it is fifty times, and a step
 # takes seconds. A small product alone says no more than that.
 MOST_PRODUCT_LOSS = 2.0
+# How many times slower a step of few tokens may be: trials of a pack that differ are computed in
+# such pieces, and a base so narrow that they are slow in bf16 loses there what large steps gain.
+MOST_SMALL_STEP_LOSS = 1.2
 MOST_LOSS_SHIFT_NATS = 5e-3
 _PRODUCT_ROWS = 64
 _STEP_TOKENS = 1024
 # Of a step that is timed: more would take minutes with a large base, whose few tokens say as much.
 _STEP_FLOPS = 2e10
 _LEAST_TOKENS = 128
+_SMALL_BLOCK = 32
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
@@ -54,9 +58,9 @@ def resolved(recipe: Hyperparameters, choice: PrecisionChoice) -> Hyperparameter
 def choose_precision(base: Base, device: Device, validation: Blocks) -> PrecisionChoice:
     """Measure fp32 against bf16, or remember what was measured in the same circumstances.
 
-    The cheapest measurement that decides is the last: a matrix product, then a step, then the
-    base's loss. A base that only the peft engine trains is not measured: bf16 there where a GPU
-    has it.
+    The cheapest measurement that decides is the last: a matrix product, then a small step, then a
+    large one, then the base's loss. A base that only the peft engine trains is not measured: bf16
+    there where a GPU has it.
 
     Args:
         base: The base.
@@ -92,7 +96,12 @@ def _measured(base: Base, device: Device, some: Blocks) -> PrecisionChoice:
     if product_ms["bf16"] > MOST_PRODUCT_LOSS * product_ms["fp32"]:
         return PrecisionChoice("fp32", _compared("a matrix product", product_ms), product_ms)
     engine = PackedEngine(base, device)
-    step_ms = {precision: _step_ms(engine, device, precision) for precision in _TYPES}
+    small_ms = {p: _step_ms(engine, device, p, _LEAST_TOKENS, _SMALL_BLOCK) for p in _TYPES}
+    if small_ms["bf16"] > MOST_SMALL_STEP_LOSS * small_ms["fp32"]:
+        reason = _compared(f"a step of {_LEAST_TOKENS} tokens", small_ms)
+        return PrecisionChoice("fp32", reason, product_ms, small_ms)
+    num_tokens = _affordable_tokens(base)
+    step_ms = {p: _step_ms(engine, device, p, num_tokens, _LEAST_TOKENS) for p in _TYPES}
     if step_ms["fp32"] < LEAST_GAIN * step_ms["bf16"]:
         return PrecisionChoice("fp32", _compared("a step", step_ms), product_ms, step_ms)
     base_loss = {precision: _base_loss(engine, precision, some) for precision in _TYPES}
@@ -115,10 +124,11 @@ def _product_ms(base: Base, device: Device, dtype: torch.dtype) -> float:
     return 1e3 * median_seconds(lambda: torch.mm(left, right), device)
 
 
-def _step_ms(engine: PackedEngine, device: Device, precision: str) -> float:
-    """Of as many tokens as a pass has rows, or fewer with a large base."""
-    num_tokens = _affordable_tokens(engine.base)
-    block_size = min(engine.base.max_block_size or num_tokens, _LEAST_TOKENS)
+def _step_ms(
+    engine: PackedEngine, device: Device, precision: str, num_tokens: int, block_size: int
+) -> float:
+    """Of so many tokens in such blocks, or in as long ones as the base takes."""
+    block_size = min(engine.base.max_block_size or num_tokens, block_size)
     shape = {"block_size": block_size, "batch_size": num_tokens // block_size}
     recipe = with_changes(Hyperparameters(), {**shape, "precision": precision})
     num_tokens = shape["block_size"] * shape["batch_size"]

@@ -37,15 +37,18 @@ def measured_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
 def pretend(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes up how long things take, and by how much bf16 shifts the base's loss."""
 
-    def pretend(product: float, step: float, shift_nats: float) -> None:
+    def pretend(product: float, step: float, shift_nats: float, small: float = 1.0) -> None:
+        def step_ms(engine: Any, device: Any, p: str, num_tokens: int, block_size: int) -> float:
+            if p == "fp32":
+                return 1.0
+            return small if num_tokens <= 128 else step
+
         monkeypatch.setattr(
             precision,
             "_product_ms",
             lambda base, device, dtype: product if "bfloat16" in str(dtype) else 1.0,
         )
-        monkeypatch.setattr(
-            precision, "_step_ms", lambda engine, device, p: step if p == "bf16" else 1.0
-        )
+        monkeypatch.setattr(precision, "_step_ms", step_ms)
         monkeypatch.setattr(
             precision, "_base_loss", lambda engine, p, blocks: 5.0 + shift_nats * (p == "bf16")
         )
@@ -81,6 +84,17 @@ def test_bf16_has_to_be_faster_and_accurate(
     assert set(choice.product_ms) == {"fp32", "bf16"}
 
 
+@pytest.mark.parametrize(("small", "expected"), [(1.1, "bf16"), (1.4, "fp32")])
+def test_small_steps_may_not_lose_what_large_ones_gain(
+    bench: Workbench, pretend: Any, small: float, expected: str
+) -> None:
+    pretend(0.5, 0.6, 0.001, small)
+    choice = precision_on(bench)
+    assert choice.precision == expected
+    said = "a step of 128 tokens takes 1.00 ms in fp32, 1.40 ms in bf16"
+    assert (choice.reason == said) == (expected == "fp32")
+
+
 def test_it_is_really_measured(bench: Workbench) -> None:
     choice = precision_on(bench)
     assert choice.precision in {"fp32", "bf16"}
@@ -92,6 +106,7 @@ def test_steps_and_losses_are_really_measured(
 ) -> None:
     monkeypatch.setattr(precision, "LEAST_GAIN", 0.0)
     monkeypatch.setattr(precision, "MOST_PRODUCT_LOSS", math.inf)
+    monkeypatch.setattr(precision, "MOST_SMALL_STEP_LOSS", math.inf)
     choice = precision_on(bench)
     assert choice.precision == "bf16"
     assert all(ms > 0 for ms in choice.step_ms.values())

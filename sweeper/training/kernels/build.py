@@ -9,13 +9,12 @@ import os
 import platform
 import shlex
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-
-import torch
 
 from sweeper.files import cache_folder
 from sweeper.kept import kept
@@ -23,6 +22,7 @@ from sweeper.kept import kept
 _FOLDER = Path(__file__).parent
 _SOURCES = ("rows.cpp", "attention.cpp")
 _HEADERS = ("numbers.h",)
+_KEPT = "kernels"  # a folder of its own in the cache, which a group may share
 _COMPILERS = ("c++", "g++", "clang++")
 _FLAGS = ("-std=c++17", "-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math")
 _SHARED = ("-fPIC", "-shared")
@@ -55,27 +55,34 @@ def library() -> ctypes.CDLL | None:
 def _content() -> str:
     """The shared library, in base64."""
     flags = (*_FLAGS, *_SHARED, *_NATIVE.get(platform.machine(), ()))
-    if not _is_ours(cache_folder()):
+    if not _is_ours(cache_folder() / _KEPT):
         return _compiled(flags)
     made_from = [
         [(_FOLDER / name).read_text("utf-8") for name in (*_SOURCES, *_HEADERS)],
         flags,
         platform.machine(),
-        dict(torch.cpu.get_capabilities()),
+        _processor(),
         os.environ.get("CXX"),
     ]
-    content: str = kept("kernels", made_from, lambda: _compiled(flags))
+    content: str = kept(f"{_KEPT}/compiled", made_from, lambda: _compiled(flags))
     return content
 
 
+def _processor() -> list[str]:
+    """All that the first processor says it can do: a cache may be shared by unlike machines."""
+    lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").partition("\n\n")[0].splitlines()
+    return [line for line in lines if line.startswith(("model name", "flags", "Features", "CPU "))]
+
+
 def _is_ours(folder: Path) -> bool:
-    """Whether nobody else can have put into the cache what is about to be run."""
+    """Whether nobody else can have put there what is about to be run."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stat = folder.stat()
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        found = folder.lstat()
     except OSError:
         return False
-    return stat.st_uid == os.geteuid() and not stat.st_mode & 0o022
+    is_private = found.st_uid == os.geteuid() and not found.st_mode & 0o022
+    return is_private and stat.S_ISDIR(found.st_mode)
 
 
 def _compiled(flags: tuple[str, ...]) -> str:

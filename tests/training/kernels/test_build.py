@@ -68,7 +68,7 @@ def test_it_is_compiled_once_for_all_processes(compiler: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\x7fELF"])
 def test_a_damaged_one_is_compiled_anew(compiler: Path, fresh: Path, damage: bytes) -> None:
     library()
-    (kept,) = fresh.glob("kernels-*")
+    (kept,) = fresh.glob("kernels/*")
     kept.write_bytes(damage)
     forget()
     assert isinstance(library(), ctypes.CDLL)
@@ -77,10 +77,26 @@ def test_a_damaged_one_is_compiled_anew(compiler: Path, fresh: Path, damage: byt
 
 def test_where_others_may_write_nothing_is_run_that_lies_there(compiler: Path, fresh: Path) -> None:
     library()
-    fresh.chmod(0o777)
+    (fresh / "kernels").chmod(0o777)
     forget()
     assert isinstance(library(), ctypes.CDLL)
     assert num_calls(compiler) == 2
+
+
+def test_a_link_to_a_folder_of_others_is_not_followed(compiler: Path, fresh: Path) -> None:
+    (fresh / "elsewhere").mkdir(parents=True)
+    (fresh / "kernels").symlink_to(fresh / "elsewhere")
+    assert isinstance(library(), ctypes.CDLL)
+    assert not list((fresh / "elsewhere").iterdir())
+
+
+def test_a_cache_that_a_group_shares_keeps_it(compiler: Path, fresh: Path) -> None:
+    fresh.mkdir()
+    fresh.chmod(0o775)
+    library()
+    forget()
+    library()
+    assert num_calls(compiler) == 1
 
 
 def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(
