@@ -42,17 +42,17 @@ def rows(num_blocks: int, block_size: int, num_heads: int, head_width: int) -> t
 
 
 def by_definition(qkv_n3D: torch.Tensor, block_size: int, num_heads: int) -> torch.Tensor:
-    """Token by token and head by head, in the type that is given."""
-    mixed_nD = []
-    query_nHE, key_nHE, value_nHE = (
-        part.reshape(len(part), num_heads, -1) for part in qkv_n3D.chunk(3, dim=1)
+    """All scores of a block, those of later tokens taken out, in the type that is given."""
+    query_BSHE, key_BSHE, value_BSHE = (
+        part.reshape(-1, block_size, num_heads, part.shape[1] // num_heads)
+        for part in qkv_n3D.chunk(3, dim=1)
     )
-    for row in range(len(qkv_n3D)):
-        seen = slice(row - row % block_size, row + 1)
-        scores_HL = torch.einsum("he,lhe->hl", query_nHE[row], key_nHE[seen])
-        weights_HL = torch.softmax(scores_HL / math.sqrt(query_nHE.shape[2]), dim=1)
-        mixed_nD.append(torch.einsum("hl,lhe->he", weights_HL, value_nHE[seen]).flatten())
-    return torch.stack(mixed_nD)
+    scores_BHSL = torch.einsum("bshe,blhe->bhsl", query_BSHE, key_BSHE)
+    position_S = torch.arange(block_size)
+    is_later_SL = position_S[None, :] > position_S[:, None]
+    scores_BHSL = scores_BHSL.masked_fill(is_later_SL, -math.inf)
+    weights_BHSL = torch.softmax(scores_BHSL / math.sqrt(query_BSHE.shape[3]), dim=-1)
+    return torch.einsum("bhsl,blhe->bshe", weights_BHSL, value_BSHE).reshape(len(qkv_n3D), -1)
 
 
 @of_types
