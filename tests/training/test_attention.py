@@ -29,8 +29,8 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     """With what is compiled here, and as where there is no compiler."""
     choice.rows_on.cache_clear()
     if request.param == "torch":
-        monkeypatch.setattr(compiled_module, "library", lambda: None)
-        monkeypatch.setattr(choice, "library", lambda: None)
+        monkeypatch.setattr(compiled_module, "load_kernels", lambda: None)
+        monkeypatch.setattr(choice, "load_kernels", lambda: None)
     yield
     choice.rows_on.cache_clear()
 
@@ -134,7 +134,7 @@ def test_threads_compute_what_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_is_compiled_is_used_where_it_fits() -> None:
     fitting = rows(2, 64, 2, head_width=16).to(torch.bfloat16)
-    built = compiled_module.library()
+    built = compiled_module.load_kernels()
     can = built is not None and hasattr(built, "attention")
     assert (compiled_attention(fitting, 64, 2) is not None) == can
     assert compiled_attention(fitting, 16, 2) is None

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from sweeper.training.kernels.build import library
+from sweeper.training.kernels.build import load_kernels
 from sweeper.training.kernels.sharing import INTEGER, NUMBER, POINTER, address_of, share_out
 
 # What the loops treat at a time: a block's tokens and a head's width are multiples of these.
@@ -85,7 +85,7 @@ def compiled_attention(
     width = qkv_n3D.shape[1] // 3
     if block_size % _TOKENS or (width // num_heads) % _WIDTH:
         return None
-    built = library()
+    built = load_kernels()
     if built is None or not hasattr(built, "attention"):
         return None
     return CompiledAttention(built, block_size, num_heads, width)

@@ -37,10 +37,10 @@ class CannotCompile(Exception):
 
 
 @lru_cache(maxsize=1)
-def library() -> ctypes.CDLL | None:
+def load_kernels() -> ctypes.CDLL | None:
     """The compiled kernels; None where they cannot be had, and torch's operations do.
 
-    They are compiled once for a processor, in about a second, and kept in the cache. `CXX` names
+    They are compiled once for a processor, in some seconds, and kept in the cache. `CXX` names
     another compiler; empty, none is used.
     """
     if sys.platform != "linux":  # elsewhere asking for a compiler may open a window
@@ -99,7 +99,9 @@ def _compiled(flags: tuple[str, ...]) -> str:
         if ended.returncode:
             said = ended.stderr.strip().splitlines() or [f"exit code {ended.returncode}"]
             raise CannotCompile(f"{command[0]} says: {said[0]}")
-        return base64.b64encode(target.read_bytes()).decode()
+        content = target.read_bytes()
+    _loaded(content)  # what cannot be is not kept
+    return base64.b64encode(content).decode()
 
 
 def _compiler() -> list[str]:
@@ -115,11 +117,16 @@ def _none(why: str) -> list[str]:
 
 
 def _loaded(content: bytes) -> ctypes.CDLL:
-    """From memory: no folder needs to allow what is in it to be run."""
+    """From memory: no folder needs to allow what is in it to be run.
+
+    What is loaded keeps its descriptor: the loader knows a library by its path, and would give
+    the next one of the same number for this one.
+    """
     descriptor = os.memfd_create("sweeper-kernels")
     try:
         with open(descriptor, "wb", closefd=False) as file:
             file.write(content)
         return ctypes.CDLL(f"/proc/self/fd/{descriptor}")
-    finally:
+    except OSError:
         os.close(descriptor)
+        raise

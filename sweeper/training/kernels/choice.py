@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import torch
 
-from sweeper.training.kernels.build import library
+from sweeper.training.kernels.build import load_kernels
 from sweeper.training.kernels.compiled import TYPES, CompiledRows
 from sweeper.training.kernels.plain import PlainRows
 from sweeper.training.kernels.rows import Rows
@@ -15,7 +15,7 @@ from sweeper.training.kernels.rows import Rows
 @lru_cache(maxsize=8)
 def rows_on(device: torch.device, dtype: torch.dtype) -> Rows:
     """The compiled kernels on a CPU that has them, else torch's operations."""
-    compiled = library() if device.type == "cpu" and dtype in TYPES else None
+    compiled = load_kernels() if device.type == "cpu" and dtype in TYPES else None
     return PlainRows(dtype) if compiled is None else CompiledRows(compiled, dtype)
 
 

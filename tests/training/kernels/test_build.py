@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from sweeper.training.kernels import build
-from sweeper.training.kernels.build import library
+from sweeper.training.kernels.build import load_kernels
 from sweeper.training.kernels.choice import kernels_on, rows_on
 from sweeper.training.kernels.plain import PlainRows
 
@@ -29,7 +29,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
 
 
 def forget() -> None:
-    library.cache_clear()
+    load_kernels.cache_clear()
     rows_on.cache_clear()
 
 
@@ -58,44 +58,44 @@ def num_calls(calls: Path) -> int:
 
 
 def test_it_is_compiled_once_for_all_processes(compiler: Path) -> None:
-    assert isinstance(library(), ctypes.CDLL)
+    assert isinstance(load_kernels(), ctypes.CDLL)
     forget()  # as the next process would
-    assert isinstance(library(), ctypes.CDLL)
+    assert isinstance(load_kernels(), ctypes.CDLL)
     assert num_calls(compiler) == 1
     assert kernels_on(torch.device("cpu")) == "compiled"
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\x7fELF"])
 def test_a_damaged_one_is_compiled_anew(compiler: Path, fresh: Path, damage: bytes) -> None:
-    library()
+    load_kernels()
     (kept,) = fresh.glob("kernels/*")
     kept.write_bytes(damage)
     forget()
-    assert isinstance(library(), ctypes.CDLL)
+    assert isinstance(load_kernels(), ctypes.CDLL)
     assert num_calls(compiler) == 2
 
 
 def test_where_others_may_write_nothing_is_run_that_lies_there(compiler: Path, fresh: Path) -> None:
-    library()
+    load_kernels()
     (fresh / "kernels").chmod(0o777)
     forget()
-    assert isinstance(library(), ctypes.CDLL)
+    assert isinstance(load_kernels(), ctypes.CDLL)
     assert num_calls(compiler) == 2
 
 
 def test_a_link_to_a_folder_of_others_is_not_followed(compiler: Path, fresh: Path) -> None:
     (fresh / "elsewhere").mkdir(parents=True)
     (fresh / "kernels").symlink_to(fresh / "elsewhere")
-    assert isinstance(library(), ctypes.CDLL)
+    assert isinstance(load_kernels(), ctypes.CDLL)
     assert not list((fresh / "elsewhere").iterdir())
 
 
 def test_a_cache_that_a_group_shares_keeps_it(compiler: Path, fresh: Path) -> None:
     fresh.mkdir()
     fresh.chmod(0o775)
-    library()
+    load_kernels()
     forget()
-    library()
+    load_kernels()
     assert num_calls(compiler) == 1
 
 
@@ -104,7 +104,7 @@ def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("SWEEPER_CACHE", str(tmp_path / "file"))
-    assert isinstance(library(), ctypes.CDLL)
+    assert isinstance(load_kernels(), ctypes.CDLL)
     assert num_calls(compiler) == 1
 
 
@@ -123,7 +123,7 @@ def test_without_a_compiler_torch_does_it(
 ) -> None:
     monkeypatch.setenv("CXX", command)
     with caplog.at_level(logging.INFO):
-        assert library() is None
+        assert load_kernels() is None
     assert reason in caplog.text
     assert "torch's operations are used instead" in caplog.text
     assert isinstance(rows_on(torch.device("cpu"), torch.float32), PlainRows)
@@ -132,20 +132,28 @@ def test_without_a_compiler_torch_does_it(
 
 def test_a_compiler_that_does_not_end_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "_LONGEST_SECONDS", 0.05)
-    monkeypatch.setenv("CXX", "sh -c 'sleep 60'")
-    assert library() is None
+    monkeypatch.setenv("CXX", "sh -c 'exec sleep 60'")
+    assert load_kernels() is None
 
 
-def test_what_is_no_library_is_not_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CXX", "sh -c 'echo nonsense >\"${@: -2:1}\"'")
-    assert library() is None
+def test_what_is_no_library_is_neither_loaded_nor_kept(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path, fresh: Path
+) -> None:
+    script = tmp_path / "babbling"
+    script.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho of many words >"$2"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("CXX", str(script))
+    with caplog.at_level(logging.INFO):
+        assert load_kernels() is None
+    assert "file too short" in caplog.text or "invalid ELF header" in caplog.text
+    assert not list((fresh / "kernels").iterdir())
 
 
 def test_elsewhere_than_on_linux_nobody_is_asked(
     monkeypatch: pytest.MonkeyPatch, compiler: Path
 ) -> None:
     monkeypatch.setattr(build.sys, "platform", "darwin")
-    assert library() is None
+    assert load_kernels() is None
     assert num_calls(compiler) == 0
 
 

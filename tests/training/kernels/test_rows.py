@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional
 
 from sweeper.training.kernels import sharing
-from sweeper.training.kernels.build import library
+from sweeper.training.kernels.build import load_kernels
 from sweeper.training.kernels.compiled import CompiledRows
 from sweeper.training.kernels.plain import PlainRows
 from sweeper.training.kernels.rows import Rows
@@ -32,7 +32,7 @@ def dtype(request: pytest.FixtureRequest) -> torch.dtype:
 def rows(request: pytest.FixtureRequest, dtype: torch.dtype) -> Rows:
     if request.param == "plain":
         return PlainRows(dtype)
-    built = library()
+    built = load_kernels()
     if built is None:
         pytest.skip("no C++ compiler here")
     return CompiledRows(built, dtype)
