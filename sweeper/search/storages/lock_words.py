@@ -13,7 +13,21 @@ from typing import Literal, get_args
 _MARK = "sweeper-lock"
 Verb = Literal["acquire", "confirm", "release"]
 GRANTED = 1
-BUSY = 0
+LOST = 0  # to one who confirms: it does not have the lock any more
+
+
+def waiting_at(place: int) -> int:
+    """The answer to one who has to wait.
+
+    Args:
+        place: In the queue, 1 for the next.
+    """
+    return -place
+
+
+def place_in(answer: int) -> int:
+    """The place in the queue, from 1, that an answer other than GRANTED tells."""
+    return max(-answer, 1)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ counts as away too: Optuna's proxy sets no deadline for a call, so its connectio
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 import uuid
@@ -23,12 +22,12 @@ from sweeper.errors import StorageError
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import Exclusion
 from sweeper.search.storages.forwarding import ForwardingStorage
-from sweeper.search.storages.lock_words import GRANTED, LockWords, Verb
+from sweeper.search.storages.lock_words import GRANTED, LockWords, Verb, place_in
 
 CALL_SECONDS = 30.0  # that the server may take for an operation
 GREETING_SECONDS = 2.0  # that it may take to answer at all, once it was silent
 FIRST_GREETING_SECONDS = 10.0  # and at first
-FIRST_PAUSE_S = 0.005
+FIRST_PAUSE_S = 0.01  # before the next in turn asks again; the others ask less
 LONGEST_PAUSE_S = 0.2
 
 _Answer = TypeVar("_Answer")
@@ -132,6 +131,15 @@ def _details(error: grpc.RpcError) -> str:
     return str(error)
 
 
+def pause_at(place: int) -> float:
+    """The seconds until one who waits asks again.
+
+    Args:
+        place: In the queue, from 1.
+    """
+    return min(FIRST_PAUSE_S * place**2, LONGEST_PAUSE_S)
+
+
 class ProxyExclusion(Exclusion):
     """The lock of the storage behind the proxy, asked for until it is free.
 
@@ -150,10 +158,8 @@ class ProxyExclusion(Exclusion):
     def held(self, study: str) -> Iterator[None]:
         """See Exclusion."""
         with self._mine:
-            pause = FIRST_PAUSE_S
-            while self._ask("acquire", study) != GRANTED:
-                time.sleep(pause * random.uniform(0.5, 1.5))
-                pause = min(pause * 2, LONGEST_PAUSE_S)
+            while (answer := self._ask("acquire", study)) != GRANTED:
+                time.sleep(pause_at(place_in(answer)))
             self._thread.study = study
             try:
                 yield

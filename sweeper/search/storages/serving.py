@@ -17,10 +17,14 @@ from sweeper.errors import StorageError
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, Exclusion
 from sweeper.search.storages.forwarding import ForwardingStorage
-from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
+from sweeper.search.storages.lock_words import GRANTED, LOST, LockWords, waiting_at
 from sweeper.search.storages.opening import open_storage
 
 NUM_THREADS = 32
+# Whoever asks first for a free lock has it, as long as nobody has waited for so long: clients that
+# ask again and again would else leave it unused until the one in turn does.
+PATIENCE_SECONDS = 0.5
+SILENT_SECONDS = 3.0  # who waits and has not asked for so long has given up, or is dead
 
 
 @dataclass
@@ -30,8 +34,18 @@ class _Lent:
     hold: ExitStack
 
 
+@dataclass
+class _Waiting:
+    since: float
+    asked: float
+
+
 class LentLock:
     """A storage's lock, which one client at a time may borrow.
+
+    A client cannot be called when the lock is free, so it asks again; it is never given the lock
+    but in answer to that, as one that has died meanwhile would keep it. By chance alone the same
+    one could come too late for minutes, so who has waited for PATIENCE_SECONDS is in turn.
 
     Args:
         exclusion: Of the storage.
@@ -43,9 +57,10 @@ class LentLock:
         self._clock = clock
         self._mutex = threading.Lock()
         self._lent: _Lent | None = None
+        self._waiting: dict[str, _Waiting] = {}  # by token, in the order of their coming
 
     def answer(self, words: LockWords) -> int:
-        """What a client is told: GRANTED or BUSY."""
+        """What a client is told: GRANTED, LOST, or its place in the queue by `waiting_at`."""
         with self._mutex:
             match words.verb:
                 case "acquire":
@@ -56,22 +71,41 @@ class LentLock:
                     return self._release(words)
 
     def _acquire(self, words: LockWords) -> int:
-        until = self._clock() + LOCK_SECONDS
+        now = self._clock()
         if self._lent is not None and self._lent.token == words.token:
-            self._lent.until = until
+            self._lent.until = now + LOCK_SECONDS
             return GRANTED
+        place = self._place_of(words.token, now)
+        if (self._lent is not None and now < self._lent.until) or self._is_anothers_turn(
+            place, now
+        ):
+            return waiting_at(place)
         if self._lent is not None:
-            if self._clock() < self._lent.until:
-                return BUSY
             self._take_back(self._lent)
         hold = ExitStack()
         hold.enter_context(self._exclusion.held(words.study))
-        self._lent = _Lent(words.token, until, hold)
+        del self._waiting[words.token]
+        self._lent = _Lent(words.token, self._clock() + LOCK_SECONDS, hold)
         return GRANTED
+
+    def _place_of(self, token: str, now: float) -> int:
+        """In the queue, from 1; the last one for who is new, or was silent."""
+        present = {
+            waiting: stay
+            for waiting, stay in self._waiting.items()
+            if now - stay.asked < SILENT_SECONDS
+        }
+        present.setdefault(token, _Waiting(now, now)).asked = now
+        self._waiting = present
+        return list(present).index(token) + 1
+
+    def _is_anothers_turn(self, place: int, now: float) -> bool:
+        first = next(iter(self._waiting.values()))
+        return place > 1 and now - first.since > PATIENCE_SECONDS
 
     def _confirm(self, words: LockWords) -> int:
         if self._lent is None or self._lent.token != words.token:
-            return BUSY
+            return LOST
         self._lent.until = self._clock() + LOCK_SECONDS
         return GRANTED
 

@@ -24,9 +24,10 @@ from sweeper.search.runner import RunOutcome
 from sweeper.search.storages import postgres
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
-from sweeper.search.storages.lock_words import BUSY, GRANTED, LockWords
+from sweeper.search.storages.lock_words import GRANTED, LockWords, place_in
 from sweeper.search.storages.opening import open_storage
-from sweeper.search.storages.serving import LentLock
+from sweeper.search.storages.proxy import pause_at
+from sweeper.search.storages.serving import PATIENCE_SECONDS, SILENT_SECONDS, LentLock
 from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
 from sweeper.search.workers.books import Books
@@ -291,22 +292,104 @@ def ask(lock: LentLock, verb: Any, token: str) -> int:
     return lock.answer(LockWords(verb, token, "study"))
 
 
-def test_a_lent_lock_has_one_holder_until_it_is_given_back_or_silent(tmp_path: Path) -> None:
-    now = [0.0]
-    lock = LentLock(FileExclusion(tmp_path / "lock"), lambda: now[0])
+def place(lock: LentLock, token: str) -> int:
+    """In the queue for it, 0 where it is given."""
+    answer = ask(lock, "acquire", token)
+    return 0 if answer == GRANTED else place_in(answer)
 
-    assert ask(lock, "acquire", "me") == GRANTED
-    assert ask(lock, "acquire", "you") == BUSY
-    assert ask(lock, "acquire", "me") == GRANTED  # its answer had been lost
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def lock(clock: Clock, tmp_path: Path) -> LentLock:
+    return LentLock(FileExclusion(tmp_path / "lock"), clock)
+
+
+def test_a_lent_lock_has_one_holder_until_it_is_given_back_or_silent(
+    lock: LentLock, clock: Clock
+) -> None:
+    assert place(lock, "me") == 0
+    assert place(lock, "you") == 1
+    assert place(lock, "me") == 0  # its answer had been lost
     ask(lock, "release", "you")  # is not yours
-    assert ask(lock, "acquire", "you") == BUSY
+    assert place(lock, "you") == 1
     ask(lock, "release", "me")
-    assert ask(lock, "acquire", "you") == GRANTED
-    now[0] = LOCK_SECONDS - 1
-    assert ask(lock, "acquire", "me") == BUSY
-    now[0] = LOCK_SECONDS
-    assert ask(lock, "acquire", "me") == GRANTED
+    assert place(lock, "you") == 0
+    clock.now = LOCK_SECONDS - 1
+    assert place(lock, "me") == 1
+    assert ask(lock, "confirm", "you") == GRANTED  # and begins anew
+    clock.now = LOCK_SECONDS
+    assert place(lock, "me") == 1
+    clock.now = 2 * LOCK_SECONDS - 1
+    assert place(lock, "me") == 0
+    assert ask(lock, "confirm", "you") != GRANTED
     ask(lock, "release", "me")
+
+
+def test_who_asks_for_a_free_lock_has_it_while_nobody_has_waited_long(lock: LentLock) -> None:
+    assert [place(lock, token) for token in ("holder", "first", "second")] == [0, 1, 2]
+    ask(lock, "release", "holder")
+
+    assert place(lock, "second") == 0
+    assert place(lock, "third") == 2
+    ask(lock, "release", "second")
+
+
+def test_who_has_waited_long_is_next_whoever_asks(lock: LentLock, clock: Clock) -> None:
+    assert [place(lock, token) for token in ("holder", "first", "second")] == [0, 1, 2]
+    clock.now = PATIENCE_SECONDS + 0.1
+    ask(lock, "release", "holder")
+
+    assert [place(lock, token) for token in ("third", "holder", "second")] == [3, 4, 2]
+    assert place(lock, "first") == 0
+    ask(lock, "release", "first")
+    assert [place(lock, token) for token in ("holder", "third")] == [3, 2]
+    assert place(lock, "second") == 0
+    ask(lock, "release", "second")
+
+
+def test_a_turn_is_over_for_who_does_not_ask_any_more(lock: LentLock, clock: Clock) -> None:
+    assert [place(lock, token) for token in ("holder", "dead", "living")] == [0, 1, 2]
+    ask(lock, "release", "holder")
+    clock.now = SILENT_SECONDS - 0.1
+    assert place(lock, "living") == 2
+    clock.now = SILENT_SECONDS
+
+    assert place(lock, "living") == 0
+    assert place(lock, "dead") == 1  # after all, and at the end
+    ask(lock, "release", "living")
+
+
+def test_sixteen_that_never_rest_wait_for_one_another_alike(lock: LentLock, clock: Clock) -> None:
+    """Each asks as the client does, and holds the lock for a tenth of a second."""
+    tokens = [f"worker {n}" for n in range(16)]
+    next_ask, until = dict.fromkeys(tokens, 0.0), dict.fromkeys(tokens, 0.0)
+    turns = dict.fromkeys(tokens, 0)
+    while clock.now < 60:
+        token = min(tokens, key=next_ask.__getitem__)
+        clock.now = next_ask[token]
+        if until[token]:
+            ask(lock, "release", token)
+            until[token] = 0.0
+        at = place(lock, token)
+        if at == 0:
+            turns[token] += 1
+            until[token] = clock.now + 0.1
+        next_ask[token] = clock.now + (pause_at(at) if at else 0.1)
+
+    assert min(turns.values()) > 0.8 * max(turns.values())
+    assert sum(turns.values()) > 0.75 * 600  # of a lock that is never free
 
 
 def test_words_of_the_lock_are_no_study_and_no_study_is_words() -> None:
