@@ -14,6 +14,9 @@ _MARK = "sweeper-lock"
 Verb = Literal["acquire", "confirm", "release"]
 GRANTED = 1
 LOST = 0  # to one who confirms: it does not have the lock any more
+# Places in the queue whose ask is kept until it is their turn, each by a thread of the server; who
+# comes after them is answered at once.
+NEXT_IN_TURN = 8
 
 
 def waiting_at(place: int) -> int:

@@ -22,13 +22,13 @@ from sweeper.errors import StorageError
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import Exclusion
 from sweeper.search.storages.forwarding import ForwardingStorage
-from sweeper.search.storages.lock_words import GRANTED, LockWords, Verb, place_in
+from sweeper.search.storages.lock_words import GRANTED, NEXT_IN_TURN, LockWords, Verb, place_in
 
 CALL_SECONDS = 30.0  # that the server may take for an operation
 GREETING_SECONDS = 2.0  # that it may take to answer at all, once it was silent
 FIRST_GREETING_SECONDS = 10.0  # and at first
-FIRST_PAUSE_S = 0.01  # before the next in turn asks again; the others ask less
-LONGEST_PAUSE_S = 0.2
+PAUSE_S = 0.05  # for each who comes before those that are next in turn
+LONGEST_PAUSE_S = 0.5
 
 _Answer = TypeVar("_Answer")
 
@@ -131,13 +131,9 @@ def _details(error: grpc.RpcError) -> str:
     return str(error)
 
 
-def pause_at(place: int) -> float:
-    """The seconds until one who waits asks again.
-
-    Args:
-        place: In the queue, from 1.
-    """
-    return min(FIRST_PAUSE_S * place**2, LONGEST_PAUSE_S)
+def _pause_at(place: int) -> float:
+    """The seconds until one who waits asks again; the server itself keeps the next in turn."""
+    return min(PAUSE_S * max(place - NEXT_IN_TURN, 0), LONGEST_PAUSE_S)
 
 
 class ProxyExclusion(Exclusion):
@@ -159,7 +155,7 @@ class ProxyExclusion(Exclusion):
         """See Exclusion."""
         with self._mine:
             while (answer := self._ask("acquire", study)) != GRANTED:
-                time.sleep(pause_at(place_in(answer)))
+                time.sleep(_pause_at(place_in(answer)))
             self._thread.study = study
             try:
                 yield

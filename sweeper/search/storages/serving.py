@@ -17,13 +17,18 @@ from sweeper.errors import StorageError
 from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, Exclusion
 from sweeper.search.storages.forwarding import ForwardingStorage
-from sweeper.search.storages.lock_words import GRANTED, LOST, LockWords, waiting_at
+from sweeper.search.storages.lock_words import (
+    GRANTED,
+    LOST,
+    NEXT_IN_TURN,
+    LockWords,
+    waiting_at,
+)
 from sweeper.search.storages.opening import open_storage
 
 NUM_THREADS = 32
-# Whoever asks first for a free lock has it, as long as nobody has waited for so long: clients that
-# ask again and again would else leave it unused until the one in turn does.
-PATIENCE_SECONDS = 0.5
+# An ask of one of the next in turn is answered when it is its turn, or after so many seconds.
+ANSWER_SECONDS = 0.5
 SILENT_SECONDS = 3.0  # who waits and has not asked for so long has given up, or is dead
 
 
@@ -34,34 +39,34 @@ class _Lent:
     hold: ExitStack
 
 
-@dataclass
-class _Waiting:
-    since: float
-    asked: float
-
-
 class LentLock:
-    """A storage's lock, which one client at a time may borrow.
+    """A storage's lock, which one client at a time may borrow, in the order of their coming.
 
-    A client cannot be called when the lock is free, so it asks again; it is never given the lock
-    but in answer to that, as one that has died meanwhile would keep it. By chance alone the same
-    one could come too late for minutes, so who has waited for PATIENCE_SECONDS is in turn.
+    It is given in answer to an ask alone that need not wait: one that waits may be of a client
+    that has died meanwhile, and would keep the lock. So who has waited is told, and asks again.
 
     Args:
         exclusion: Of the storage.
         clock: Tells seconds, and never goes back.
+        answer_s: ANSWER_SECONDS.
     """
 
-    def __init__(self, exclusion: Exclusion, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        exclusion: Exclusion,
+        clock: Callable[[], float] = time.monotonic,
+        answer_s: float = ANSWER_SECONDS,
+    ) -> None:
         self._exclusion = exclusion
         self._clock = clock
-        self._mutex = threading.Lock()
+        self._answer_s = answer_s
+        self._changed = threading.Condition()
         self._lent: _Lent | None = None
-        self._waiting: dict[str, _Waiting] = {}  # by token, in the order of their coming
+        self._asked: dict[str, float] = {}  # when, by token, in the order of their coming
 
     def answer(self, words: LockWords) -> int:
         """What a client is told: GRANTED, LOST, or its place in the queue by `waiting_at`."""
-        with self._mutex:
+        with self._changed:
             match words.verb:
                 case "acquire":
                     return self._acquire(words)
@@ -71,37 +76,31 @@ class LentLock:
                     return self._release(words)
 
     def _acquire(self, words: LockWords) -> int:
-        now = self._clock()
-        if self._lent is not None and self._lent.token == words.token:
+        token, now = words.token, self._clock()
+        if self._lent is not None and self._lent.token == token:
             self._lent.until = now + LOCK_SECONDS
             return GRANTED
-        place = self._place_of(words.token, now)
-        if (self._lent is not None and now < self._lent.until) or self._is_anothers_turn(
-            place, now
-        ):
-            return waiting_at(place)
+        self._asked = {t: at for t, at in self._asked.items() if now - at < SILENT_SECONDS}
+        self._asked[token] = now
+        if not self._is_turn_of(token):
+            if self._place_of(token) <= NEXT_IN_TURN:
+                self._changed.wait_for(lambda: self._is_turn_of(token), self._answer_s)
+            return waiting_at(self._place_of(token))
         if self._lent is not None:
             self._take_back(self._lent)
         hold = ExitStack()
         hold.enter_context(self._exclusion.held(words.study))
-        del self._waiting[words.token]
-        self._lent = _Lent(words.token, self._clock() + LOCK_SECONDS, hold)
+        self._asked.pop(token)
+        self._lent = _Lent(token, self._clock() + LOCK_SECONDS, hold)
         return GRANTED
 
-    def _place_of(self, token: str, now: float) -> int:
-        """In the queue, from 1; the last one for who is new, or was silent."""
-        present = {
-            waiting: stay
-            for waiting, stay in self._waiting.items()
-            if now - stay.asked < SILENT_SECONDS
-        }
-        present.setdefault(token, _Waiting(now, now)).asked = now
-        self._waiting = present
-        return list(present).index(token) + 1
+    def _is_turn_of(self, token: str) -> bool:
+        is_free = self._lent is None or self._lent.until <= self._clock()
+        return is_free and self._place_of(token) == 1
 
-    def _is_anothers_turn(self, place: int, now: float) -> bool:
-        first = next(iter(self._waiting.values()))
-        return place > 1 and now - first.since > PATIENCE_SECONDS
+    def _place_of(self, token: str) -> int:
+        """From 1; the last one where the same client has been given the lock by another ask."""
+        return [*self._asked, token].index(token) + 1
 
     def _confirm(self, words: LockWords) -> int:
         if self._lent is None or self._lent.token != words.token:
@@ -117,6 +116,7 @@ class LentLock:
     def _take_back(self, lent: _Lent) -> None:
         self._lent = None
         lent.hold.close()
+        self._changed.notify_all()
 
 
 class LendingStorage(ForwardingStorage):

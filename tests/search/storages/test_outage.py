@@ -26,8 +26,7 @@ from sweeper.search.storages.address import Address
 from sweeper.search.storages.exclusion import LOCK_SECONDS, FileExclusion
 from sweeper.search.storages.lock_words import GRANTED, LockWords, place_in
 from sweeper.search.storages.opening import open_storage
-from sweeper.search.storages.proxy import pause_at
-from sweeper.search.storages.serving import PATIENCE_SECONDS, SILENT_SECONDS, LentLock
+from sweeper.search.storages.serving import SILENT_SECONDS, LentLock
 from sweeper.search.storages.spool import Note, Spool
 from sweeper.search.store import StudyStore
 from sweeper.search.workers.books import Books
@@ -313,7 +312,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def lock(clock: Clock, tmp_path: Path) -> LentLock:
-    return LentLock(FileExclusion(tmp_path / "lock"), clock)
+    return LentLock(FileExclusion(tmp_path / "lock"), clock, answer_s=0)
 
 
 def test_a_lent_lock_has_one_holder_until_it_is_given_back_or_silent(
@@ -337,18 +336,8 @@ def test_a_lent_lock_has_one_holder_until_it_is_given_back_or_silent(
     ask(lock, "release", "me")
 
 
-def test_who_asks_for_a_free_lock_has_it_while_nobody_has_waited_long(lock: LentLock) -> None:
+def test_who_came_first_is_next_whoever_asks(lock: LentLock) -> None:
     assert [place(lock, token) for token in ("holder", "first", "second")] == [0, 1, 2]
-    ask(lock, "release", "holder")
-
-    assert place(lock, "second") == 0
-    assert place(lock, "third") == 2
-    ask(lock, "release", "second")
-
-
-def test_who_has_waited_long_is_next_whoever_asks(lock: LentLock, clock: Clock) -> None:
-    assert [place(lock, token) for token in ("holder", "first", "second")] == [0, 1, 2]
-    clock.now = PATIENCE_SECONDS + 0.1
     ask(lock, "release", "holder")
 
     assert [place(lock, token) for token in ("third", "holder", "second")] == [3, 4, 2]
@@ -371,25 +360,65 @@ def test_a_turn_is_over_for_who_does_not_ask_any_more(lock: LentLock, clock: Clo
     ask(lock, "release", "living")
 
 
-def test_sixteen_that_never_rest_wait_for_one_another_alike(lock: LentLock, clock: Clock) -> None:
-    """Each asks as the client does, and holds the lock for a tenth of a second."""
-    tokens = [f"worker {n}" for n in range(16)]
-    next_ask, until = dict.fromkeys(tokens, 0.0), dict.fromkeys(tokens, 0.0)
-    turns = dict.fromkeys(tokens, 0)
-    while clock.now < 60:
-        token = min(tokens, key=next_ask.__getitem__)
-        clock.now = next_ask[token]
-        if until[token]:
-            ask(lock, "release", token)
-            until[token] = 0.0
-        at = place(lock, token)
-        if at == 0:
-            turns[token] += 1
-            until[token] = clock.now + 0.1
-        next_ask[token] = clock.now + (pause_at(at) if at else 0.1)
+class Roll:
+    """A clock that stands still, and calls the roll: the lock looks at it for each who asks."""
 
-    assert min(turns.values()) > 0.8 * max(turns.values())
-    assert sum(turns.values()) > 0.75 * 600  # of a lock that is never free
+    def __init__(self, last: int) -> None:
+        self.names: list[str] = []
+        self.is_complete = threading.Event()
+        self._last = last
+
+    def __call__(self) -> float:
+        name = threading.current_thread().name
+        if name not in self.names:
+            self.names.append(name)
+        if len(self.names) == self._last:
+            self.is_complete.set()
+        return 0.0
+
+
+def test_who_is_next_is_told_of_its_turn_and_has_to_ask_for_it(tmp_path: Path) -> None:
+    """It may have died while it waited."""
+    roll = Roll(2)
+    lock = LentLock(FileExclusion(tmp_path / "lock"), roll, answer_s=3600)
+    assert place(lock, "holder") == 0
+    told: list[int] = []
+    first = threading.Thread(target=lambda: told.append(place(lock, "first")))
+    first.start()
+    roll.is_complete.wait()
+    ask(lock, "release", "holder")
+    first.join()
+
+    assert told == [1]
+    assert place(lock, "first") == 0
+    ask(lock, "release", "first")
+
+
+def test_sixteen_that_never_rest_have_their_turns_in_the_order_of_their_coming(
+    tmp_path: Path,
+) -> None:
+    roll, turns = Roll(1 + 16), list[str]()
+    lock = LentLock(FileExclusion(tmp_path / "lock"), roll, answer_s=3600)
+
+    def work() -> None:
+        name = threading.current_thread().name
+        for _ in range(3):
+            while place(lock, name):
+                pass
+            turns.append(name)
+            ask(lock, "release", name)
+
+    assert place(lock, "holder") == 0
+    workers = [threading.Thread(target=work) for _ in range(16)]
+    for worker in workers:
+        worker.start()
+    roll.is_complete.wait()
+    ask(lock, "release", "holder")
+    for worker in workers:
+        worker.join()
+
+    assert turns[:16] == roll.names[1:]
+    assert len(turns) == 3 * 16
 
 
 def test_words_of_the_lock_are_no_study_and_no_study_is_words() -> None:
