@@ -17,8 +17,10 @@ from sweeper.study.quantities import LARGEST_TOKENS
 
 STAND_IN_TOKENS = 240_000  # a minute or two for a trial on a laptop
 SEARCHED_TRIALS = 12
-_RUNGS = 12
-_FEWEST_RUNGS, _MOST_RUNGS = 4, 60
+_FEWEST_RUNGS = 4
+# Where a base stands in, trials are so short that more rungs would be evaluated on too little.
+_STAND_IN_RUNGS = 6
+_RUNGS, _MOST_RUNGS = 12, 60
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def plan_budget(
     return PlannedBudget(
         tokens_per_trial=tokens,
         trials=1 + len(hypotheses) + SEARCHED_TRIALS,
-        every_tokens=_every_tokens(case, per_step, tokens),
+        every_tokens=_every_tokens(case, per_step, tokens, stands_in=ground.model_stands_in),
         basis=basis,
         seconds_per_trial=None if ground.model_stands_in else _seconds(case, tokens / per_step),
     )
@@ -87,12 +89,13 @@ def _changed(
     return [with_changes(start, hypothesis.change) for hypothesis in hypotheses]
 
 
-def _every_tokens(case: Case, per_step: int, tokens: int) -> int:
-    """The run's own interval where it makes a fair number of rungs, else a twelfth of a trial."""
+def _every_tokens(case: Case, per_step: int, tokens: int, *, stands_in: bool) -> int:
+    """The run's own interval where it makes a fair number of rungs, else that number's."""
+    rungs, most = (_STAND_IN_RUNGS,) * 2 if stands_in else (_RUNGS, _MOST_RUNGS)
     interval = case.config.number("eval_steps")
     if interval is not None and interval >= 1:
         own = int(interval) * per_step
-        if _FEWEST_RUNGS <= tokens // own <= _MOST_RUNGS:
+        if _FEWEST_RUNGS <= tokens // own <= most:
             return own
-    neat = int(float(f"{tokens / _RUNGS:.1e}"))
+    neat = int(float(f"{tokens / rungs:.1e}"))
     return max(neat, min(per_step, tokens), 1)

@@ -31,7 +31,10 @@ _LONGEST_NAME = 200
 _EVALUATED_BLOCK = 128
 # Always named, beside all that the space searches.
 _TOLD = ("total_steps", "block_size", "batch_size", "accumulation", "learning_rate", "schedule")
-_EVALUATED_TOKENS = {True: 6_000, False: 100_000}  # for a stand-in base, and for the user's
+# A token costs nearly half as much to evaluate as to train: of a tenth of them, evaluations take
+# under 5 % of the time. Fewer than the least would say too little.
+_EVALUATED_SHARE = 0.1
+_LEAST_EVALUATED, _MOST_EVALUATED = 4_000, 100_000
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,8 @@ def _evaluate(plan: _Plan) -> Iterator[str]:
         plan.ground.longest_block or plan.budget.tokens_per_trial,
         plan.budget.tokens_per_trial,
     )
-    tokens = max(_EVALUATED_TOKENS[plan.ground.model_stands_in], block)
+    share = int(float(f"{plan.budget.every_tokens * _EVALUATED_SHARE:.1e}"))
+    tokens = max(min(max(share, _LEAST_EVALUATED), _MOST_EVALUATED), block)
     yield "# One yardstick for all trials, whatever block size they train with."
     yield f"evaluate: {{block_size: {block}, {every}, tokens: {tokens_text(tokens)}}}"
 

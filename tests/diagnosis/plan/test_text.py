@@ -312,6 +312,20 @@ def test_the_runs_own_evaluations_are_the_rungs_where_they_are_not_too_many(fold
     assert often.evaluate.every_tokens == 850_000
 
 
+@pytest.mark.parametrize(
+    ("eval_steps", "model", "tokens"),
+    [(None, None, 4_000), (None, "gpt2", 85_000), (84, "gpt2", 17_000), (500, "gpt2", 100_000)],
+)
+def test_evaluations_are_on_a_tenth_of_the_tokens_between_them(
+    folder: Path, eval_steps: int | None, model: str | None, tokens: int
+) -> None:
+    config = {**RECORDED_CONFIG, **({"eval_steps": eval_steps} if eval_steps else {})}
+    evaluate = loaded(folder, text_of(recorded_case(config), model=model)).evaluate
+
+    assert evaluate.tokens == tokens
+    assert tokens <= 0.1 * evaluate.every_tokens
+
+
 hyperparameter_values = st.fixed_dictionaries(
     {},
     optional={
