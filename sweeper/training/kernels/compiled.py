@@ -11,7 +11,8 @@ from sweeper.training.kernels.rows import Rows
 from sweeper.training.kernels.sharing import INTEGER, NUMBER, POINTER, address_of, share_out
 
 _ARGUMENTS = {
-    "gelu": (POINTER,) * 3 + (INTEGER,),
+    "gelu": (POINTER,) * 2 + (INTEGER,),
+    "gelu_backward": (POINTER,) * 3 + (INTEGER,),
     "add_norm": (POINTER,) * 4 + (NUMBER,) + (POINTER,) * 4 + (INTEGER,) * 2,
     "add_norm_backward": (POINTER,) * 8 + (INTEGER,) * 2,
     "softmax": (POINTER,) * 2 + (NUMBER,) + (INTEGER,) * 4,
@@ -36,21 +37,25 @@ class CompiledRows(Rows):
             kernel.argtypes, kernel.restype = arguments, None
             self._kernels[name] = kernel
 
-    def gelu(
-        self, x_ND: torch.Tensor, *, wants_slope: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def gelu(self, x_ND: torch.Tensor) -> torch.Tensor:
         """See `Rows`."""
-        y_ND, slope_ND = torch.empty_like(x_ND), torch.empty_like(x_ND) if wants_slope else None
-        kernel = self._kernels["gelu"]
+        return self._each("gelu", x_ND)
+
+    def gelu_backward(self, x_ND: torch.Tensor, dy_ND: torch.Tensor) -> torch.Tensor:
+        """See `Rows`."""
+        return self._each("gelu_backward", x_ND, dy_ND)
+
+    def _each(self, name: str, *given_ND: torch.Tensor) -> torch.Tensor:
+        """A kernel that makes one number of the numbers at its place."""
+        made_ND = torch.empty_like(given_ND[0])
+        kernel = self._kernels[name]
 
         def run(start: int, stop: int) -> None:
-            count = (stop - start) * x_ND.shape[1]
-            kernel(
-                address_of(x_ND, start), address_of(y_ND, start), address_of(slope_ND, start), count
-            )
+            places = [address_of(tensor_ND, start) for tensor_ND in (*given_ND, made_ND)]
+            kernel(*places, (stop - start) * made_ND.shape[1])
 
-        share_out(len(x_ND), x_ND.numel(), run)
-        return y_ND, slope_ND
+        share_out(len(made_ND), made_ND.numel(), run)
+        return made_ND
 
     def add_norm(
         self,

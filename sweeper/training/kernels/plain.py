@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import torch
@@ -25,19 +26,13 @@ class PlainRows(Rows):
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
 
-    def gelu(
-        self, x_ND: torch.Tensor, *, wants_slope: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """See `Rows`; `0.5 (1 + tanh z)` is `sigmoid(2 z)`, whose kernel takes less time."""
-        if x_ND.dtype == torch.float32:
-            return _gelu(x_ND, wants_slope=wants_slope)
-        y_ND, slope_ND = torch.empty_like(x_ND), torch.empty_like(x_ND) if wants_slope else None
-        for start in range(0, len(x_ND), size := max(_GELU_NUMBERS // x_ND.shape[1], 1)):
-            rows = slice(start, start + size)
-            y_ND[rows], slope_32 = _gelu(x_ND[rows].float(), wants_slope=wants_slope)
-            if slope_ND is not None and slope_32 is not None:
-                slope_ND[rows] = slope_32
-        return y_ND, slope_ND
+    def gelu(self, x_ND: torch.Tensor) -> torch.Tensor:
+        """See `Rows`."""
+        return _in_fp32(_gelu, x_ND)
+
+    def gelu_backward(self, x_ND: torch.Tensor, dy_ND: torch.Tensor) -> torch.Tensor:
+        """See `Rows`."""
+        return _in_fp32(_gelu_backward, x_ND, dy_ND)
 
     def add_norm(
         self,
@@ -104,15 +99,33 @@ class PlainRows(Rows):
         return (total_N1.log() - wanted_N1).squeeze(1)
 
 
-def _gelu(x: torch.Tensor, *, wants_slope: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+def _in_fp32(operation: Callable[..., torch.Tensor], *given_ND: torch.Tensor) -> torch.Tensor:
+    """An operation on each number, computed in fp32, as many at a time as stay in the cache."""
+    first_ND = given_ND[0]
+    if first_ND.dtype == torch.float32:
+        return operation(*given_ND)
+    made_ND = torch.empty_like(first_ND)
+    for start in range(0, len(first_ND), size := max(_GELU_NUMBERS // first_ND.shape[1], 1)):
+        rows = slice(start, start + size)
+        made_ND[rows] = operation(*(tensor_ND[rows].float() for tensor_ND in given_ND))
+    return made_ND
+
+
+def _gelu(x: torch.Tensor) -> torch.Tensor:
+    return _gelu_gate(x, x * x).mul_(x)
+
+
+def _gelu_backward(x: torch.Tensor, dy: torch.Tensor) -> torch.Tensor:
+    # With z the argument of tanh: gate + x gate (1 - gate) (2z)' = gate (1 + (x - y) (2z)')
     square = x * x
-    gate = (square * (_GELU_SLOPE * _GELU_CUBIC)).add_(_GELU_SLOPE).mul_(x).sigmoid_()
-    y = x * gate
-    if not wants_slope:
-        return y, None
-    # g' = gate + x gate (1 - gate) (2z)' = gate (1 + (x - y) (2z)')
+    gate = _gelu_gate(x, square)
     slope = square.mul_(3 * _GELU_SLOPE * _GELU_CUBIC).add_(_GELU_SLOPE)
-    return y, slope.mul_(x - y).add_(1).mul_(gate)
+    return slope.mul_(torch.addcmul(x, x, gate, value=-1)).add_(1).mul_(gate).mul_(dy)
+
+
+def _gelu_gate(x: torch.Tensor, square: torch.Tensor) -> torch.Tensor:
+    """`0.5 (1 + tanh z)` as `sigmoid(2 z)`, whose kernel takes less time."""
+    return (square * (_GELU_SLOPE * _GELU_CUBIC)).add_(_GELU_SLOPE).mul_(x).sigmoid_()
 
 
 @lru_cache(maxsize=32)

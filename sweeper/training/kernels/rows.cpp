@@ -10,23 +10,37 @@ namespace {
 
 constexpr int64_t PIECE = 1024; // numbers at a time of what has no rows
 
-template <bool wants_slope, typename T> void gelu(const T *x, T *y, T *slope, int64_t n) {
-    const float linear = 1.5957691216057308f, cubic = linear * 0.044715f;
-    float xs[PIECE], ys[PIECE], slopes[PIECE];
+// x gate(x), where gate is the sigmoid of x (linear + cubic x^2).
+constexpr float LINEAR = 1.5957691216057308f, CUBIC = LINEAR * 0.044715f;
+
+inline float gelu_gate(float x) {
+    return 1.0f / (1.0f + exponential(-x * (LINEAR + CUBIC * x * x)));
+}
+
+template <typename T> void gelu(const T *x, T *y, int64_t n) {
+    float piece[PIECE];
+    for (int64_t start = 0; start < n; start += PIECE) {
+        const int64_t count = n - start < PIECE ? n - start : PIECE;
+        read(x + start, piece, count);
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++)
+            piece[i] *= gelu_gate(piece[i]);
+        write(piece, y + start, count);
+    }
+}
+
+template <typename T> void gelu_backward(const T *x, const T *dy, T *dx, int64_t n) {
+    float xs[PIECE], gradients[PIECE];
     for (int64_t start = 0; start < n; start += PIECE) {
         const int64_t count = n - start < PIECE ? n - start : PIECE;
         read(x + start, xs, count);
+        read(dy + start, gradients, count);
 #pragma omp simd
         for (int64_t i = 0; i < count; i++) {
-            const float square = xs[i] * xs[i];
-            const float gate = 1.0f / (1.0f + exponential(-xs[i] * (linear + cubic * square)));
-            ys[i] = xs[i] * gate;
-            if (wants_slope)
-                slopes[i] = gate * (1.0f + (xs[i] - ys[i]) * (linear + 3.0f * cubic * square));
+            const float gate = gelu_gate(xs[i]), along = LINEAR + 3.0f * CUBIC * xs[i] * xs[i];
+            gradients[i] *= gate * (1.0f + xs[i] * (1.0f - gate) * along);
         }
-        write(ys, y + start, count);
-        if (wants_slope)
-            write(slopes, slope + start, count);
+        write(gradients, dx + start, count);
     }
 }
 
@@ -137,8 +151,9 @@ void cross_entropy(T *logits, const int64_t *targets, const float *weights, floa
 
 extern "C" {
 #define KERNELS(name, T)                                                                          \
-    void gelu_##name(const T *x, T *y, T *slope, int64_t n) {                                      \
-        slope ? gelu<true>(x, y, slope, n) : gelu<false>(x, y, slope, n);                          \
+    void gelu_##name(const T *x, T *y, int64_t n) { gelu(x, y, n); }                              \
+    void gelu_backward_##name(const T *x, const T *dy, T *dx, int64_t n) {                         \
+        gelu_backward(x, dy, dx, n);                                                               \
     }                                                                                              \
     void add_norm_##name(const float *stream, const T *added, const float *weight,                 \
                          const float *bias, float epsilon, float *sum, T *normed, float *mean,     \

@@ -13,10 +13,11 @@ import torch
 class Rows(Protocol):
     """These operations for one type of numbers: that of what goes into matrix products."""
 
-    def gelu(
-        self, x_ND: torch.Tensor, *, wants_slope: bool
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """GELU in its tanh form, and its derivative (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+    def gelu(self, x_ND: torch.Tensor) -> torch.Tensor:
+        """GELU in its tanh form (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
+
+    def gelu_backward(self, x_ND: torch.Tensor, dy_ND: torch.Tensor) -> torch.Tensor:
+        """The gradient of `x`, given that of what `gelu` made of it; rounded once."""
 
     def add_norm(
         self,

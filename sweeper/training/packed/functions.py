@@ -100,7 +100,8 @@ class AdaptedLinear(torch.autograd.Function):
                 are left out.
             masks: For each run the dropout's factors `[G * n, I]`; None for none.
         """
-        y_NO = torch.addmm(linear.bias_O, x_NI, linear.weight_IO)
+        # What is small first, which is rounded as such; the sum with the large is rounded once.
+        y_NO = linear.bias_O.repeat(len(x_NI), 1)
         inner = []
         for run, mask in zip(runs, masks, strict=True):
             of_run = adapters.of(run)
@@ -110,6 +111,7 @@ class AdaptedLinear(torch.autograd.Function):
             u_GnR *= of_run.scale_G11
             _add_product(_by_seat(y_NO, run), u_GnR, b_GRO)
             inner.append((u_GnR, a_GRI, b_GRO))
+        y_NO.addmm_(x_NI, linear.weight_IO)
         ctx.save_for_backward(x_NI)
         ctx.rest = linear, adapters, runs, masks, inner
         return y_NO
@@ -121,7 +123,7 @@ class AdaptedLinear(torch.autograd.Function):
         dy_NO = dy_NO.contiguous()
         (x_NI,) = ctx.saved_tensors
         linear, adapters, runs, masks, inner = ctx.rest
-        dx_NI = torch.mm(dy_NO, linear.weight_IO.t()) if ctx.needs_input_grad[0] else None
+        dx_NI = _rows_for(runs, x_NI) if ctx.needs_input_grad[0] else None
         for run, mask, (u_GnR, a_GRI, b_GRO) in zip(runs, masks, inner, strict=True):
             of_run = adapters.of(run)
             dy_GnO = _by_seat(dy_NO, run)
@@ -132,11 +134,18 @@ class AdaptedLinear(torch.autograd.Function):
             _add_product(of_run.a_gradient_GRI, du_GnR.mT, x_GnI)
             if dx_NI is None:
                 continue
-            if mask is None:
-                _add_product(_by_seat(dx_NI, run), du_GnR, a_GRI)
-            else:
-                dx_NI[run.rows] += torch.matmul(du_GnR, a_GRI).view_as(mask) * mask
+            torch.matmul(du_GnR, a_GRI, out=_by_seat(dx_NI, run))
+            if mask is not None:
+                dx_NI[run.rows] *= mask
+        if dx_NI is not None:
+            dx_NI.addmm_(dy_NO, linear.weight_IO.t())
         return dx_NI, None, None, None, None, None
+
+
+def _rows_for(runs: Sequence[Run], like_NX: torch.Tensor) -> torch.Tensor:
+    """Room for rows that runs will write; zeros for those that belong to none."""
+    num_written = sum(run.num_seats * run.num_tokens for run in runs)
+    return (torch.empty_like if num_written == len(like_NX) else torch.zeros_like)(like_NX)
 
 
 def _by_seat(rows: torch.Tensor, run: Run) -> torch.Tensor:
@@ -162,31 +171,27 @@ def _add_product(sum_: torch.Tensor, left: torch.Tensor, right: torch.Tensor) ->
 
 
 class Gelu(torch.autograd.Function):
-    """GELU in its tanh form (Hendrycks & Gimpel 2016, arXiv:1606.08415).
-
-    The slope is made on the way forth, so that the way back is one product.
-    """
+    """GELU in its tanh form (Hendrycks & Gimpel 2016, arXiv:1606.08415)."""
 
     @staticmethod
-    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, x_ND: torch.Tensor, rows: Rows) -> torch.Tensor:
         """See the class."""
-        y, slope = rows_on(x.device, x.dtype).gelu(x, wants_slope=ctx.needs_input_grad[0])
-        ctx.save_for_backward(slope)
-        return y
+        ctx.save_for_backward(x_ND)
+        ctx.rows = rows
+        return rows.gelu(x_ND)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor, None]:
         """See the class."""
-        slope: torch.Tensor
-        (slope,) = ctx.saved_tensors
-        return gradients[0] * slope
+        (x_ND,) = ctx.saved_tensors
+        return ctx.rows.gelu_backward(x_ND, gradients[0].contiguous()), None
 
 
-def gelu(x: torch.Tensor) -> torch.Tensor:
+def gelu(x_ND: torch.Tensor) -> torch.Tensor:
     """GELU in its tanh form, by the faster way for this device."""
-    if x.device.type == "cpu":
-        return Gelu.apply(x)  # type: ignore[no-any-return, no-untyped-call]
-    return functional.gelu(x, approximate="tanh")
+    if x_ND.device.type == "cpu":
+        return Gelu.apply(x_ND, rows_on(x_ND.device, x_ND.dtype))  # type: ignore[no-any-return, no-untyped-call]
+    return functional.gelu(x_ND, approximate="tanh")
 
 
 class AddNorm(torch.autograd.Function):

@@ -60,26 +60,21 @@ def assert_near(found: torch.Tensor, exact: torch.Tensor, dtype: torch.dtype) ->
 
 
 @of_widths
-def test_gelu_and_its_slope(rows: Rows, dtype: torch.dtype, width: int) -> None:
-    x_ND = numbers(7, width, scale=4).to(dtype)
+def test_gelu_forth_and_back(rows: Rows, dtype: torch.dtype, width: int) -> None:
+    x_ND, dy_ND = numbers(7, width, scale=4).to(dtype), numbers(7, width).to(dtype)
     exact = x_ND.double().requires_grad_()
     y_ND = functional.gelu(exact, approximate="tanh")
-    y_ND.sum().backward()
-    found_ND, slope_ND = rows.gelu(x_ND, wants_slope=True)
-    assert slope_ND is not None
+    y_ND.backward(dy_ND.double())
     assert exact.grad is not None
-    assert_near(found_ND, y_ND, dtype)
-    assert_near(slope_ND, exact.grad, dtype)
-    alone_ND, nothing = rows.gelu(x_ND, wants_slope=False)
-    assert nothing is None
-    assert torch.equal(alone_ND, found_ND)
+
+    assert_near(rows.gelu(x_ND), y_ND, dtype)
+    assert_near(rows.gelu_backward(x_ND, dy_ND), exact.grad, dtype)
 
 
 def test_gelu_far_from_zero(rows: Rows, dtype: torch.dtype) -> None:
     x_ND = torch.tensor([[-1e4, -50.0, -10.0, 0.0, 10.0, 50.0, 1e4]], dtype=dtype)
-    y_ND, slope_ND = rows.gelu(x_ND, wants_slope=True)
-    assert slope_ND is not None
-    assert torch.allclose(y_ND, x_ND.clamp(min=0), atol=1e-20)
+    slope_ND = rows.gelu_backward(x_ND, torch.ones_like(x_ND))
+    assert torch.allclose(rows.gelu(x_ND), x_ND.clamp(min=0), atol=1e-20)
     assert torch.allclose(slope_ND.float(), torch.tensor([0, 0, 0, 0.5, 1, 1, 1]), atol=1e-20)
 
 
@@ -170,11 +165,10 @@ def test_what_is_not_a_number_stays_in_its_row(rows: Rows, dtype: torch.dtype) -
         logits_NV = of_ND.clone()
         losses_N = rows.cross_entropy(logits_NV, targets_N, weights_N)
         probabilities_N1L = rows.softmax(of_ND.float()[:, None], 1.0, width - 1)
-        y_ND, slope_ND = rows.gelu(of_ND, wants_slope=True)
+        y_ND, dx_ND = rows.gelu(of_ND), rows.gelu_backward(of_ND, of_ND)
         assert d_added_ND is not None
-        assert slope_ND is not None
         whole = [normed_ND, d_stream_ND, d_added_ND, logits_NV, probabilities_N1L[:, 0]]
-        return [*whole, losses_N[:, None], y_ND[:, 7:8], slope_ND[:, 7:8]]
+        return [*whole, losses_N[:, None], y_ND[:, 7:8], dx_ND[:, 7:8]]
 
     others = torch.arange(6) != here
     for clean, stained in zip(results(x_ND), results(stained_ND), strict=True):
@@ -197,7 +191,8 @@ def test_threads_treat_rows_as_one_would(rows: Rows, dtype: torch.dtype) -> None
             *rows.add_norm_backward(
                 (sum_ND, weight_D, mean_N, rstd_N), x_ND, sum_ND, wants_added=True
             ),
-            *rows.gelu(x_ND, wants_slope=True),
+            rows.gelu(x_ND),
+            rows.gelu_backward(x_ND, x_ND),
             rows.softmax(scores_PQL, 0.5, 20),
             rows.cross_entropy(logits_NV, targets_N, torch.ones(50)),
             logits_NV,
@@ -212,7 +207,8 @@ def test_threads_treat_rows_as_one_would(rows: Rows, dtype: torch.dtype) -> None
 
 
 def test_nothing_is_no_work(rows: Rows, dtype: torch.dtype) -> None:
-    y_ND, _ = rows.gelu(torch.empty(0, 8, dtype=dtype), wants_slope=False)
-    assert y_ND.shape == (0, 8)
+    nothing_ND = torch.empty(0, 8, dtype=dtype)
+    assert rows.gelu(nothing_ND).shape == (0, 8)
+    assert rows.gelu_backward(nothing_ND, nothing_ND).shape == (0, 8)
     nothing_N = torch.empty(0, dtype=torch.int64)
     assert len(rows.cross_entropy(torch.empty(0, 8, dtype=dtype), nothing_N, None)) == 0
