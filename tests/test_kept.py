@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,26 @@ def test_files_are_known_by_name_size_and_time(tmp_path: Path) -> None:
     assert stamps([one, other]) != before
     with pytest.raises(OSError, match="third"):
         stamps([tmp_path / "third"])
+
+
+def test_the_least_lately_used_are_forgotten(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeper.kept.MOST_FILES", 2)
+    for value in ("first", "second"):
+        kept("some", value, lambda value=value: value)
+    kept("some-other", "x", Maker())
+    for age, path in enumerate(sorted(cache.iterdir(), key=lambda path: path.stat().st_mtime_ns)):
+        os.utime(path, (1000 + age, 1000 + age))
+    assert kept("some", "first", Maker()) == "first"  # which makes it the latest
+
+    kept("some", "third", lambda: "third")
+
+    make = Maker()
+    assert kept("some", "first", make) == "first"
+    assert kept("some", "third", make) == "third"
+    assert kept("some-other", "x", make) == VALUE
+    assert make.times == 0
+    assert kept("some", "second", make) == VALUE
+    assert make.times == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"value": 1, "sha256": ""}', b'{"x": 1}'])
