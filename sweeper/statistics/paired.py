@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import binomtest
-from scipy.stats import t as students_t
+from scipy.special import bdtr, stdtr, stdtrit  # a fifth of the second that scipy.stats takes
 
 from sweeper.statistics.resampling import Floats, resamples_of
 
@@ -89,7 +88,7 @@ def paired_effect(
     tail = (1 - level) / 2
     beyond = math.copysign(abs(mean) - smallest / unit, mean)
     is_small = abs(mean) * unit <= smallest
-    widest = _WIDEST * float(students_t.isf(tail, len(values_n) - 1))
+    widest = _WIDEST * float(stdtrit(len(values_n) - 1, 1 - tail))
     return PairedEffect(
         num_pairs=len(values_n),
         mean=mean * unit,
@@ -109,10 +108,9 @@ def sign_p_value(differences: Sequence[float]) -> float:
     """
     num_above = sum(difference > 0 for difference in differences)
     num_below = sum(difference < 0 for difference in differences)
-    num_signed = num_above + num_below
-    if not num_signed:
-        return 1.0
-    return float(binomtest(num_above, num_signed).pvalue)
+    # Both tails of a binomial distribution of one half, which are alike.
+    tail = float(bdtr(min(num_above, num_below), num_above + num_below, 0.5))
+    return min(2 * tail, 1.0)
 
 
 def _studentized(values_n: Floats) -> tuple[Floats, Floats]:
@@ -147,6 +145,6 @@ def _p_value(sorted_M: Floats, weights_M: Floats, t: float, num_values: int) -> 
     def lower(of: float) -> float:
         return float(weights_M[sorted_M <= of + _ROUNDING * (1 + abs(of))].sum())
 
-    bound = float(students_t.sf(abs(t) / _WIDEST, num_values - 1))
+    bound = float(stdtr(num_values - 1, -abs(t) / _WIDEST))
     least = min(lower(float(sorted_M[0])), upper(float(sorted_M[-1])))
     return min(2 * max(min(upper(t), lower(t), bound), least), 1.0)
