@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import psutil
 import pytest
@@ -36,10 +36,12 @@ class PostgresServer:
         self._programs = programs[-1]
         # A socket's path must be short.
         self._home = Path(tempfile.mkdtemp(prefix="sweeper-postgres-"))
-        self._as: dict[str, Any] = {}
+        self._as: list[str] = []
         if os.geteuid() == 0:  # the server refuses to run as root
             shutil.chown(self._home, "nobody", "nogroup")
-            self._as = {"user": "nobody", "group": "nogroup", "extra_groups": []}
+            # Not by `user` of subprocess, which forks for it: what gRPC then does in the child
+            # has now and again ended it.
+            self._as = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
 
     @property
     def url(self) -> str:
@@ -47,7 +49,8 @@ class PostgresServer:
         return f"postgresql://sweeper@/postgres?host={self._home}"
 
     def __enter__(self) -> Self:
-        guard = ["sh", "-c", _GUARD, "guard", str(self._programs / "pg_ctl"), str(self._home)]
+        guard = [*self._as, "sh", "-c", _GUARD, "guard"]
+        guard += [str(self._programs / "pg_ctl"), str(self._home)]
         self._guard = subprocess.Popen(
             guard,
             stdin=subprocess.PIPE,
@@ -55,7 +58,6 @@ class PostgresServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
             cwd="/",
-            **self._as,
         )
         try:
             self._call("initdb", "-U", "sweeper", "-A", "trust", "--no-sync")
@@ -90,9 +92,16 @@ class PostgresServer:
     def _call(self, program: str, *arguments: str) -> None:
         # Into a file: a server would hold on to a pipe.
         with (self._home / "said").open("w+b") as said:
-            command = [str(self._programs / program), "-D", str(self._home / "data"), *arguments]
-            options = {"stdout": said, "stderr": subprocess.STDOUT, "cwd": self._home} | self._as
-            code = subprocess.run(command, check=False, timeout=PATIENCE_S, **options).returncode
+            command = [*self._as, str(self._programs / program)]
+            command += ["-D", str(self._home / "data"), *arguments]
+            code = subprocess.run(
+                command,
+                check=False,
+                timeout=PATIENCE_S,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                cwd=self._home,
+            ).returncode
             said.seek(0)
             assert code == 0, said.read().decode(errors="replace")
 

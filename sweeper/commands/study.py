@@ -157,15 +157,20 @@ def _conclude(study: Path, overrides: list[str] | None, *, export: bool) -> None
     spec = load_study(study, overrides or [])
     store = StudyStore(spec, create=False)
     results = load_results(store)
-    made = []
+    paths = write_report(results, spec.output_folder)
+    attach_plot(store, paths.figures["val_loss"])
+    made, failure = [], None
     if export:
         from sweeper.search.export import export_best
 
-        made += list(filter(None, [export_best(results)]))
-    paths = write_report(results, spec.output_folder)
-    attach_plot(store, paths.figures["val_loss"])
+        try:
+            made += list(filter(None, [export_best(results)]))
+        except SweeperError as error:
+            failure = error  # the report is no worse for it
     made += [paths.html, paths.markdown, paths.csv, paths.ledger, *paths.figures.values()]
     show(summary(results, [Path(os.path.relpath(path)) for path in made]))
+    if failure is not None:
+        raise failure
     if results.best is None:
         raise NoCompletedTrialError(
             f"no trial of {spec.name} has completed yet; go on with: sweeper run {study}"

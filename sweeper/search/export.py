@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from sweeper.errors import CheckpointError
 from sweeper.search.results import StudyResults, TrialResult
 from sweeper.training.command_manifest import read_command_manifest, write_command_manifest
 
@@ -46,13 +47,19 @@ def export_best(results: StudyResults) -> Path | None:
     folder = results.folder / "best"
     unfinished = results.folder / ".best.tmp"
     shutil.rmtree(unfinished, ignore_errors=True)
-    if results.spec.command is not None:
-        _fill(unfinished, results, best, source)
-    else:
-        from sweeper.search.export_adapter import fill_with_adapter
+    try:
+        if results.spec.command is not None:
+            _fill(unfinished, results, best, source)
+        else:
+            from sweeper.search.export_adapter import fill_with_adapter
 
-        fill_with_adapter(unfinished, results, best, source)
-    shutil.copyfile(source / "curve.jsonl", unfinished / "curve.jsonl")
+            fill_with_adapter(unfinished, results, best, source)
+        shutil.copyfile(source / "curve.jsonl", unfinished / "curve.jsonl")
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"best/ cannot be made: there is no {error.filename} (put back what the trial left "
+            "there, or wait for the machine that has it; sweeper run makes it then)"
+        ) from error
     (unfinished / "recipe.yaml").write_text(_recipe(results, best), "utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     unfinished.replace(folder)

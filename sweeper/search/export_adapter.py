@@ -69,7 +69,8 @@ def _check_adapter(source: Path, manifest: Manifest) -> None:
     if manifest.result is None or found != manifest.result.adapter_sha256:
         raise CheckpointError(
             f"trials/{source.name}/adapter is not what the trial left there (SHA-256 differs); "
-            f"train it again with `sweeper reproduce STUDY --trial {int(source.name)}`"
+            f"put a copy in its place, or train it again: sweeper train --manifest "
+            f"{source / 'manifest.json'} --out FOLDER makes the same in FOLDER/adapter"
         )
 
 

@@ -7,10 +7,12 @@ this machine is noticed at once by its process; one elsewhere when its lease end
 
 from __future__ import annotations
 
+import hashlib
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ class Lease:
 
     Attributes:
         owner: Unique name of the worker.
-        host: Its machine.
+        host: Its machine, as `this_machine` names it.
         pid: Its process there.
         process_started: The kernel's start time of that process, which tells it
             from a later one of the same number; empty where unknown.
@@ -40,7 +42,7 @@ class Lease:
     def new(cls, owner: str, now: float) -> Lease:
         """A lease for the calling process."""
         pid = os.getpid()
-        return cls(owner, socket.gethostname(), pid, _start_time(pid), now + LEASE_SECONDS)
+        return cls(owner, this_machine(), pid, _start_time(pid), now + LEASE_SECONDS)
 
     @classmethod
     def read(cls, value: Mapping[str, Any] | None) -> Lease | None:
@@ -63,7 +65,34 @@ class Lease:
         """Whether another worker may take the trial: time is up, or the holder is dead."""
         if now > self.expires_at:
             return True
-        return self.host == socket.gethostname() and not _is_alive(self.pid, self.process_started)
+        return self.host == this_machine() and not _is_alive(self.pid, self.process_started)
+
+
+@cache
+def this_machine() -> str:
+    """Where numbers of processes mean the same: the host's name, and what tells hosts of one name.
+
+    Containers share a name with others, as machines of one image do, and not their processes.
+    """
+    own = [_read_quietly(read) for read in (_boot_id, _process_namespace)]
+    if not any(own):
+        return socket.gethostname()
+    return f"{socket.gethostname()} {hashlib.sha256(' '.join(own).encode()).hexdigest()[:12]}"
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _process_namespace() -> str:
+    return str(Path("/proc/self/ns/pid").readlink())
+
+
+def _read_quietly(read: Callable[[], str]) -> str:
+    try:
+        return read()
+    except OSError:  # not Linux
+        return ""
 
 
 def _start_time(pid: int) -> str:

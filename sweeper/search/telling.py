@@ -60,7 +60,7 @@ def tell_result(
     set_together(storage, trial_id, values)
     if attrs.VIOLATION not in storage.get_trial(trial_id).constraints:
         Trial(study, trial_id).set_constraint(attrs.VIOLATION, violation(result))
-    storage.set_trial_user_attr(trial_id, attrs.LEASE, None)
+    # The lease stays: whoever is cut off before the last write can do all of it again.
     _end(study, number, result)
 
 

@@ -103,10 +103,10 @@ class Batch(NamedTuple):
 
 
 class SeatOutOfMemory(Exception):
-    """A pack ran out of memory over the micro-batch of one of its seats."""
+    """A pack ran out of memory over what one of its seats had to compute."""
 
     def __init__(self, seat: int) -> None:
-        super().__init__(f"the micro-batch of seat {seat} does not fit")
+        super().__init__(f"a pass of seat {seat} does not fit into the memory")
         self.seat = seat
 
 

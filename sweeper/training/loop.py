@@ -251,7 +251,12 @@ class _Training:
         self._log.flush()
 
     def _evaluate(self) -> Asking[float]:
-        loss = yield Evaluate(self._run.validation)
+        try:
+            loss = yield Evaluate(self._run.validation)
+        except SeatOutOfMemory as error:
+            raise MemoryError(
+                f"at step {self._step}: no evaluation fits into the memory"
+            ) from error
         assert isinstance(loss, float), "an evaluation is answered by its loss"
         return loss
 

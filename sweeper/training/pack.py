@@ -85,6 +85,9 @@ class PackDriver:
     def _evaluate(self, seats: Sequence[int], blocks: Blocks) -> None:
         try:
             losses = self._pack.evaluate(seats, blocks)
+        except SeatOutOfMemory as error:  # the others, who wait for their losses, may still fit
+            self._throw(error.seat, error)
+            return
         except Exception as error:  # a defect of the pack is one of every run in it
             for seat in seats:
                 self._throw(seat, error)

@@ -89,8 +89,6 @@ class Examination:
         for trial in self.trials:
             if not trial.state.is_finished():
                 yield f"trial {trial.number} is left {trial.state.name}"
-            elif trial.user_attrs.get(attrs.LEASE) is not None:
-                yield f"trial {trial.number} has ended and is still held"
         failed = {t.number for t in self.trials if t.state is TrialState.FAIL}
         if wrong := failed - set(self.given_up) - self.may_fail:
             said = [self.trials[number].user_attrs.get(attrs.EVIDENCE) for number in sorted(wrong)]

@@ -29,6 +29,7 @@ from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec, load_study
 from sweeper.training.command_manifest import read_command_manifest
 from sweeper.training.reproduction import reproduce
+from tests.program import call
 from tests.training.scripts import write_script
 
 DEADLINE_S = 60.0
@@ -107,6 +108,21 @@ def test_a_study_of_a_script_runs_to_its_end(new_study: NewStudy, workers: dict[
         assert (manifest.trial, manifest.result is None) == (trial.number, False)
         assert (trial.folder / "output.log").is_file()
     _check_export(spec, results)
+
+
+def test_a_best_that_cannot_be_copied_does_not_cost_the_report(new_study: NewStudy) -> None:
+    spec = new_study(trials=[{"learning_rate": 0.1}], hypotheses=[], budget=SHORT)
+    run(spec)
+    (spec.output_folder / "trials" / "0001" / "output.log").unlink()
+    (spec.output_folder / "report.md").unlink(missing_ok=True)
+
+    ended = call("run", str(spec.path), cwd=spec.folder)
+
+    assert ended.returncode == 1
+    assert "best/ cannot be made" in ended.stderr
+    assert "trials/0001/output.log" in ended.stderr.replace("\n", "")
+    assert "report.md" in ended.stdout
+    assert (spec.output_folder / "report.md").is_file()
 
 
 @pytest.mark.usefixtures("stored_in_memory", "reproduced_here")

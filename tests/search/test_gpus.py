@@ -12,7 +12,7 @@ FILES = ["nvidia10", "nvidia0", "nvidia2", "nvidiactl", "nvidia-uvm", "null"]
 @pytest.mark.parametrize(
     ("environment", "gpus"),
     [
-        ({}, ["0", "2", "10"]),
+        ({}, ["0", "1", "2"]),
         ({"CUDA_VISIBLE_DEVICES": "3, 1"}, ["3", "1"]),
         ({"CUDA_VISIBLE_DEVICES": "MIG-5e2a"}, ["MIG-5e2a"]),
         ({"CUDA_VISIBLE_DEVICES": ""}, []),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -63,6 +64,16 @@ def test_a_worker_leaves_when_the_run_is_gone(
     outpost._leave_with_the_run(tmp_path / "fresh")
 
     assert told == [True]
+
+
+def test_what_goes_wrong_while_connected_is_told_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clusters, "_dask", nullcontext)
+    spec = spec_at(tmp_path, workers={"backend": "dask", "address": "tcp://head:8786"})
+
+    with pytest.raises(OSError, match="no space"), cluster_of(spec):
+        raise OSError("no space")
 
 
 def test_dask_starts_a_worker_for_each_of_its_own(

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import math
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from optuna.trial import TrialState
 from sweeper.curves import StopReason
 from sweeper.errors import StorageError, StudyChangedError
 from sweeper.search import attributes as attrs
+from sweeper.search.leases import LEASE_SECONDS, Lease, this_machine
 from sweeper.search.outcomes import violation
 from sweeper.search.progress import take_snapshot
 from sweeper.search.storage import storage_address
@@ -194,26 +195,46 @@ def test_workers_never_get_the_same_trial_nor_one_too_many(tmp_path: Path) -> No
 def test_a_trial_that_ends_is_never_taken_on_its_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Another worker asks for a trial at the moment between two writes of the one that ends."""
+    """Another worker asks for a trial just before the last write of the one that ends."""
     store = open_at(tmp_path)
     other = StudyStore(store.spec, create=False)
     ending = claimed(store)
     taken: list[int] = []
     asking = threading.Thread(target=lambda: taken.append(claimed(other, "you").number))
-    write = store.storage.set_trial_user_attr
+    write = store.storage.set_trial_state_values
 
-    def write_slowly(trial_id: int, key: str, value: Any) -> None:
-        write(trial_id, key, value)
-        if key == attrs.LEASE and value is None:
+    def write_slowly(trial_id: int, state: TrialState, values: Any = None) -> bool:
+        if state.is_finished():
             asking.start()
             asking.join(0.3)  # time enough to take it, were it to be had
+        return write(trial_id, state, values)
 
-    monkeypatch.setattr(store.storage, "set_trial_user_attr", write_slowly)
+    monkeypatch.setattr(store.storage, "set_trial_state_values", write_slowly)
     assert store.finish(ending, result())
     asking.join()
 
     assert taken == [1]
     assert store.trials()[0].state is TrialState.COMPLETE
+
+
+@pytest.mark.usefixtures("stored_in_memory")
+def test_an_end_that_was_cut_off_before_its_last_write_is_told_by_the_next_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_at(tmp_path)
+    claim = claimed(store)
+
+    def fail(*_: object) -> bool:
+        raise OSError("cut off")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="cut off"):
+        patch.setattr(store.storage, "set_trial_state_values", fail)
+        store.finish(claim, result(val_loss=5.0))
+
+    assert store.trials()[0].state is TrialState.RUNNING
+    assert store.finish(claim, result(val_loss=5.0))
+    assert (store.trials()[0].state, store.trials()[0].value) == (TrialState.COMPLETE, 5.0)
+    assert not store.finish(claim, result(val_loss=1.0))  # it has ended
 
 
 @pytest.mark.usefixtures("stored_in_memory")
@@ -248,6 +269,20 @@ def test_the_trials_of_dead_processes_are_taken_at_once(tmp_path: Path) -> None:
     assert store.claim("me") is None
 
 
+def test_processes_of_a_host_of_the_same_name_are_not_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    mine = Lease.new("me", now=0.0)
+    dead = replace(mine, pid=2**22 + 1)
+    assert dead.is_free(1.0)
+    for elsewhere in ("_boot_id", "_process_namespace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"sweeper.search.leases.{elsewhere}", lambda: "another")
+            this_machine.cache_clear()
+            assert not dead.is_free(1.0)
+            assert dead.is_free(LEASE_SECONDS + 1)
+        this_machine.cache_clear()
+    assert not mine.is_free(1.0)
+
+
 @pytest.mark.usefixtures("stored_in_memory")
 def test_a_lease_elsewhere_holds_until_it_ends(tmp_path: Path) -> None:
     store = open_at(tmp_path)
@@ -264,7 +299,7 @@ def test_a_lease_elsewhere_holds_until_it_ends(tmp_path: Path) -> None:
 def test_a_number_that_another_process_has_by_now_is_no_holder(tmp_path: Path) -> None:
     store = open_at(tmp_path)
     claimed(store)
-    assert store.trials()[0].user_attrs[attrs.LEASE]["host"] == socket.gethostname()
+    assert store.trials()[0].user_attrs[attrs.LEASE]["host"] == this_machine()
     overwrite_lease(store, 0, pid=os.getpid(), process_started="1")
 
     assert claimed(store).number == 0
@@ -402,7 +437,6 @@ def test_every_ending_reaches_optuna_in_its_state(tmp_path: Path, reason: StopRe
     assert (trial.state, trial.value) == told.get(reason, (TrialState.PRUNED, 5.5))
     assert trial.user_attrs[attrs.STOP_REASON] == reason.value
     assert trial.user_attrs[attrs.VAL_LOSS] == (None if broken else 5.0)
-    assert trial.user_attrs[attrs.LEASE] is None
     (violated,) = trial.constraints.values()
     harmless = {StopReason.COMPLETED, StopReason.TIMEOUT, StopReason.ERROR}
     assert math.isfinite(violated)

@@ -8,19 +8,23 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import pytest
 from optuna.trial import TrialState
 
-from sweeper.curves import Point
+from sweeper.curves import Point, Stop, StopReason
 from sweeper.search import attributes as attrs
 from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
+from sweeper.search.workers import supervision
 from sweeper.search.workers import worker as worker_module
+from sweeper.search.workers.desk import Task
 from sweeper.search.workers.orders import WorkOrder, WorkReport
 from sweeper.search.workers.pool import nursery_of
+from sweeper.search.workers.supervision import RemoteDesk
 from sweeper.search.workers.worker import work
-from sweeper.study import StudySpec
+from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.setup import Setup
 from tests.search.conftest import NewStudy
 from tests.search.test_runner import curves
@@ -62,6 +66,26 @@ def when_shown(monkeypatch: pytest.MonkeyPatch, do: Callable[[int, Point], None]
         do(number, point)
 
     monkeypatch.setattr(worker_module._Worker, "show", look)
+
+
+def test_a_stop_counts_for_the_time_that_the_trial_was_taken_for_whichever_is_read_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervision, "listen", lambda *_: None)
+    calls, its_calls = multiprocessing.Pipe()
+    desk = RemoteDesk(its_calls, its_calls)
+    task = Task(3, Hyperparameters(), Path("trial"), is_protected=False)
+    stop = Stop(StopReason.PREEMPTED, "interrupted")
+    with calls, its_calls:
+        desk._obey(supervision._StopOrder(3, 1, stop))
+        calls.send(supervision._Answer(task))
+
+        assert desk.interrupt(3) is None  # it is not here yet
+        assert desk.take() == task
+        assert desk.interrupt(3) == stop
+        calls.send(supervision._Answer(task))
+        assert desk.take() == task
+        assert desk.interrupt(3) is None  # it was for the last time
 
 
 @pytest.fixture

@@ -134,7 +134,6 @@ def test_a_study_is_worked_through_by_a_real_pack(
     assert work(order_for(spec)) == WorkReport()
     assert_all_complete(spec)
     assert together[0] == SLOTS
-    assert all(trial.user_attrs[attrs.LEASE] is None for trial in trials_of(spec))
     assert work(order_for(spec)) == WorkReport()
     assert len(trials_of(spec)) == NUM_TRIALS
 

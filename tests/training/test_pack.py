@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from sweeper.curves import Point, Stop, StopReason, read_curve
+from sweeper.data import Blocks
 from sweeper.study import Hyperparameters
 from sweeper.training import pack as pack_module
-from sweeper.training.engine import Engine
+from sweeper.training.engine import Engine, SeatOutOfMemory
 from sweeper.training.loop import Asking
 from sweeper.training.outcome import Outcome
 from sweeper.training.pack import PackDriver
@@ -276,6 +277,26 @@ def test_a_failed_evaluation_ends_the_runs_that_asked_for_it(
     assert list(party.ended) == ["two"]
     party.drive()
     assert party.reason("one") is StopReason.COMPLETED
+
+
+def test_an_evaluation_that_does_not_fit_ends_the_run_of_its_seat_alone(
+    party: Party, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = party.row.evaluate
+
+    def lack_room(seats: Collection[int], blocks: Blocks) -> dict[int, float]:
+        if 0 in seats:
+            raise SeatOutOfMemory(0)
+        return real(seats, blocks)
+
+    monkeypatch.setattr(party.row, "evaluate", lack_room)
+    party.seat("cramped")
+    party.seat("dropout", RECIPES["dropout"])
+    party.drive()
+    (told,) = [ended for ended in party.ended.values() if isinstance(ended, Exception)]
+    assert isinstance(party.ended["cramped"], MemoryError)
+    assert str(told) == "at step 0: no evaluation fits into the memory"
+    assert_same_run(alone / "dropout", party.folder / "dropout")
 
 
 def test_a_loss_that_is_no_number_ends_its_run_alone(

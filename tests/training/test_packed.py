@@ -447,8 +447,10 @@ def test_evaluations_take_fewer_seats_at_a_time_where_memory_runs_out(
     assert pack.evaluate(range(3), blocks) == pytest.approx(expected, abs=1e-6)
     assert cramped.refused == [3 * blocks.inputs.size]
     cramped = Cramped(most_tokens=blocks.inputs.size - 1)
-    with pytest.raises(MemoryError, match="an evaluation does not fit"):
+    with pytest.raises(SeatOutOfMemory, match="a pass of seat 0 does not fit"):
         pack.evaluate(range(3), blocks)
+    with pytest.raises(MemoryError, match="does not fit"):
+        pack.seats[1].evaluate(blocks)
 
 
 def test_seat_whose_block_does_not_fit_is_named(

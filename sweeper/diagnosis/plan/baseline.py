@@ -7,16 +7,18 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from sweeper.diagnosis.case import RunConfig
+from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.config import LOG_ORIGIN
 from sweeper.diagnosis.phrases import setting
 from sweeper.diagnosis.plan.ground import Ground
+from sweeper.diagnosis.plan.length import length_of
 from sweeper.diagnosis.spelling import printable, value_text
 from sweeper.study import Hyperparameters, HyperparameterValue
 from sweeper.study.hyperparameters import resolved_value
 
 _ALWAYS = ("block_size", "batch_size", "accumulation", "learning_rate", "schedule", "warmup")
 _SEED = 17
+_LONGEST_WARMUP = 0.99  # of a run that ended in its warm-up; all of it is no share that a study has
 _NOT_KNOWN = "not known; sweeper's default"
 
 
@@ -44,8 +46,9 @@ class PlannedBaseline:
         return _NOT_KNOWN in self.remarks.values()
 
 
-def plan_baseline(config: RunConfig, ground: Ground) -> PlannedBaseline:
+def plan_baseline(case: Case, ground: Ground) -> PlannedBaseline:
     """What is known of the run; what is not, by default and said so."""
+    config = case.config
     values: dict[str, HyperparameterValue] = {}
     left_out: list[str] = []
     for name in [n for n in Hyperparameters.model_fields if config.is_known(n)]:
@@ -60,7 +63,7 @@ def plan_baseline(config: RunConfig, ground: Ground) -> PlannedBaseline:
     seed = values.pop("seed", None)
     _fit_block(values, remarks, ground)
     texts = {name: value_text(value) for name, value in values.items()}
-    _write_warmup(config, values, texts, remarks)
+    _write_warmup(case, values, texts, remarks)
     defaults = Hyperparameters()
     for name in [name for name in _ALWAYS if name not in values]:
         texts[name] = value_text(getattr(defaults, name))
@@ -93,20 +96,20 @@ def _fit_block(
 
 
 def _write_warmup(
-    config: RunConfig,
+    case: Case,
     values: dict[str, HyperparameterValue],
     texts: dict[str, str],
     remarks: dict[str, str],
 ) -> None:
     """A share instead of steps: trials of other blocks and batches have other numbers of steps."""
-    warmup, total = values.get("warmup"), config.number("total_steps")
+    warmup, (total, whose) = values.get("warmup"), length_of(case)
     if isinstance(warmup, float):
         texts["warmup"], values["warmup"] = _percent(warmup)
-    elif isinstance(warmup, int) and warmup and total and warmup < total:
-        text, share = _percent(warmup / total)
+    elif isinstance(warmup, int) and warmup:
+        text, share = _percent(min(warmup / total, _LONGEST_WARMUP))
         if share:
             texts["warmup"], values["warmup"] = text, share
-            remarks["warmup"] = f"{warmup:,} of {setting(int(total))} steps"
+            remarks["warmup"] = f"{warmup:,} of {whose} {setting(total)} steps"
 
 
 def _percent(share: float) -> tuple[str, float]:

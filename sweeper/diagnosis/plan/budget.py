@@ -12,6 +12,7 @@ from sweeper.diagnosis.case import Case
 from sweeper.diagnosis.plan.baseline import PlannedBaseline
 from sweeper.diagnosis.plan.ground import Ground
 from sweeper.diagnosis.plan.hypotheses import PlannedHypothesis
+from sweeper.diagnosis.plan.length import length_of
 from sweeper.study import Hyperparameters, with_changes
 from sweeper.study.quantities import LARGEST_TOKENS
 
@@ -49,7 +50,7 @@ def plan_budget(
     ground: Ground,
 ) -> PlannedBudget:
     """The run's own length in tokens; less where a base of ours stands in."""
-    steps, whose = _steps(case)
+    steps, whose = length_of(case)
     per_step = case.config.tokens_per_step or baseline.hyperparameters.tokens_per_step
     full = max(steps * per_step, 1)
     basis = f"{whose} {steps:,} steps of {per_step:,} tokens"
@@ -73,14 +74,6 @@ def plan_budget(
 def _seconds(case: Case, num_steps: float) -> float | None:
     times = Series.of(case.curve, "step_seconds").values
     return float(np.median(times)) * num_steps if len(times) else None
-
-
-def _steps(case: Case) -> tuple[int, str]:
-    total = case.config.number("total_steps")
-    if total is not None and total >= 1:
-        return int(total), "the run's"
-    last = max((point.step for point in case.curve), default=0)
-    return max(last, 1), "the log's"
 
 
 def _changed(

@@ -75,7 +75,7 @@ def study_text(
         YAML that `load_study` accepts wherever the named files exist.
     """
     ground = choose_ground(diagnosis.causes, model, data, command)
-    baseline = plan_baseline(diagnosis.case.config, ground)
+    baseline = plan_baseline(diagnosis.case, ground)
     hypotheses = plan_hypotheses(diagnosis.recommendations, diagnosis.causes, baseline, ground)
     budget = plan_budget(diagnosis.case, baseline, hypotheses.testable, ground)
     plan = _Plan(

@@ -75,9 +75,13 @@ class MendingLock:
     def acquire(self) -> bool:
         """Wait for the lock."""
         lock = self._path.with_name(f"{self._path.name}-append").open("wb")
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            mend_end(self._path)
+        except BaseException:  # nobody would release it: not even this process could go on
+            lock.close()
+            raise
         self._held = lock
-        mend_end(self._path)
         return True
 
     def release(self) -> None:

@@ -99,7 +99,9 @@ class PostgresExclusion(Exclusion):
     def confirm(self) -> None:
         """See Exclusion."""
         connection: sqlalchemy.Connection | None = getattr(self._thread, "connection", None)
-        if connection is None:
+        # Another thread may have let go of what this one took: a lock that is lent is so. What is
+        # lost instead is not closed, but invalid.
+        if connection is None or connection.closed:
             return
         try:
             connection.execute(sqlalchemy.text("SELECT 1"))  # in the transaction of the lock

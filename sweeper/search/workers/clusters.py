@@ -55,9 +55,13 @@ def cluster_of(spec: StudySpec) -> Iterator[Cluster | None]:
     if not is_on_cluster(spec):
         yield None
         return
+    with contextlib.ExitStack() as stack:
+        yield _connected(backend, address, stack)
+
+
+def _connected(backend: str, address: str | None, stack: contextlib.ExitStack) -> Cluster:
     try:
-        with (_dask if backend == "dask" else _ray)(address) as cluster:
-            yield cluster
+        return stack.enter_context((_dask if backend == "dask" else _ray)(address))
     except ImportError as error:
         raise WorkerError(
             f"workers.backend: {backend} is not installed ({error}). "

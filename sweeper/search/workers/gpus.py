@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
-_DEVICE = re.compile(r"nvidia(\d+)")
+_DEVICE = re.compile(r"nvidia\d+")
 
 
 def gpus_here(environment: Mapping[str, str], devices: Iterable[str]) -> list[str]:
@@ -19,8 +19,8 @@ def gpus_here(environment: Mapping[str, str], devices: Iterable[str]) -> list[st
     """
     if _VISIBLE in environment:
         return [name.strip() for name in environment[_VISIBLE].split(",") if name.strip()]
-    numbers = (match[1] for name in devices if (match := _DEVICE.fullmatch(name)))
-    return sorted(numbers, key=int)
+    # CUDA counts from 0 those that it finds; the numbers of the files are the host's.
+    return [str(number) for number, _ in enumerate(filter(_DEVICE.fullmatch, devices))]
 
 
 def found_gpus(environment: Mapping[str, str]) -> list[str]:

@@ -8,6 +8,7 @@ supervisor sends them, and a thread of the child keeps them at hand.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -50,6 +51,21 @@ class _Answer:
     error: Exception | None = None
 
 
+@dataclass(frozen=True)
+class _StopOrder:
+    """A trial should stop; it may be read before the answer by which the trial was taken.
+
+    Attributes:
+        number: The trial's.
+        times_taken: How often the child had taken it then, this time included.
+        stop: Why.
+    """
+
+    number: int
+    times_taken: int
+    stop: Stop
+
+
 _DONE = "done"  # with the defect outside any trial that ended it, if one did
 
 
@@ -58,24 +74,26 @@ class RemoteDesk:
 
     def __init__(self, calls: Connection, orders: Connection) -> None:
         self._calls = calls
-        self._stops: dict[int, Stop] = {}
+        self._stops: dict[int, _StopOrder] = {}
+        self._times_taken: Counter[int] = Counter()
         self._answered_at = time.time()
         listen(orders, self._obey)
 
-    def _obey(self, order: tuple[int, Stop]) -> None:
-        number, stop = order
-        self._stops[number] = stop
+    def _obey(self, order: _StopOrder) -> None:
+        self._stops[order.number] = order
 
     def take(self) -> Task | None:
         """See `Desk.take`."""
         task = cast("Task | None", self._ask("take"))
         if task is not None:
-            self._stops.pop(task.number, None)  # of the last time that it was here
+            self._times_taken[task.number] += 1
         return task
 
     def interrupt(self, number: int) -> Stop | None:
         """See `Desk.interrupt`."""
-        return self._stops.get(number)
+        order = self._stops.get(number)
+        is_of_now = order is not None and order.times_taken == self._times_taken[number]
+        return order.stop if order is not None and is_of_now else None
 
     def show(self, number: int, point: Point) -> None:
         """See `Desk.show`; waited for where this process may have been suspended since the last."""
@@ -151,6 +169,7 @@ class _Supervisor:
         self._child = child
         self._in_hand = in_hand
         self._told: set[int] = set()  # trials in hand that were told to stop
+        self._times_taken: Counter[int] = Counter()
         self._courses: dict[int, Course] = {}
         self._pulse = None if spec.workers.hang is None else Pulse(spec.workers.hang)
         self._looked_at = time.monotonic()
@@ -183,6 +202,8 @@ class _Supervisor:
             answer = _Answer(method(*call.arguments))
         except Exception as error:  # the trial's boundary: the child's to meet, as if it were here
             answer = _Answer(error=portable(error))
+        if isinstance(answer.value, Task):
+            self._times_taken[answer.value.number] += 1
         self._child.answer(answer)
         return answer.value
 
@@ -218,5 +239,5 @@ class _Supervisor:
         self._told.intersection_update(numbers)
         for number in numbers:
             if number not in self._told and (stop := self._desk.interrupt(number)) is not None:
-                self._child.order((number, stop))
+                self._child.order(_StopOrder(number, self._times_taken[number], stop))
                 self._told.add(number)

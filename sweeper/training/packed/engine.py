@@ -267,7 +267,7 @@ class PackedEngine:
             except PassOutOfMemory as error:
                 release_memory(self.device)
                 if len(error.cuts) == 1:
-                    raise MemoryError(f"an evaluation does not fit: {error}") from error
+                    raise SeatOutOfMemory(error.cuts[0].seat) from error
                 self._halve(error.cuts)
 
     def _evaluated(self, seats: Sequence[int], blocks: Blocks) -> dict[int, float]:
@@ -310,7 +310,10 @@ class Seat:
 
     def evaluate(self, blocks: Blocks) -> float:
         """See `Engine.evaluate`."""
-        return self._pack.evaluate([self._number], blocks)[self._number]
+        try:
+            return self._pack.evaluate([self._number], blocks)[self._number]
+        except SeatOutOfMemory as error:
+            raise MemoryError(str(error)) from error
 
     def state(self) -> dict[str, torch.Tensor]:
         """See `Engine.state`."""

@@ -211,11 +211,11 @@ def test_settings_that_no_study_can_hold_are_left_out_and_named(folder: Path) ->
 @pytest.mark.parametrize(
     ("known", "warmup", "remark"),
     [
-        ({"warmup": 500, "total_steps": 5000}, 0.1, "# 500 of 5,000 steps"),
+        ({"warmup": 500, "total_steps": 5000}, 0.1, "# 500 of the run's 5,000 steps"),
         ({"warmup": 0.03, "total_steps": 5000}, 0.03, ""),
-        ({"warmup": 333, "total_steps": 7000}, 0.047571, "# 333 of 7,000 steps"),
-        ({"warmup": 9000, "total_steps": 5000}, 9000, ""),
-        ({"warmup": 100}, 100, ""),
+        ({"warmup": 333, "total_steps": 7000}, 0.047571, "# 333 of the run's 7,000 steps"),
+        ({"warmup": 9000, "total_steps": 5000}, 0.99, "# 9,000 of the run's 5,000 steps"),
+        ({"warmup": 100}, 0.04, "# 100 of the log's 2,500 steps"),
         ({"warmup": 0, "total_steps": 5000}, 0, ""),
         ({"warmup": 1, "total_steps": 2_000_000_000}, 1, ""),
     ],
@@ -442,4 +442,4 @@ def test_what_only_the_log_says_is_marked(folder: Path) -> None:
     lines = text_of(case).splitlines()
 
     assert "    learning_rate: 2e-5               # as the log says" in lines
-    assert "    warmup: 10%                       # 500 of 5,000 steps" in lines
+    assert "    warmup: 10%                       # 500 of the run's 5,000 steps" in lines

@@ -70,6 +70,19 @@ def test_a_writer_that_was_open_before_mends_it_too(tmp_path: Path) -> None:
     assert new_trials(path, 1) == 2
 
 
+def test_a_journal_that_cannot_be_mended_is_not_left_locked(tmp_path: Path) -> None:
+    path = tmp_path / "study.log"
+    new_trials(path, 1)
+    backend = open_journal(path)
+    away = path.rename(tmp_path / "away.log")
+    for _ in range(2):  # a second time it would wait for itself
+        with pytest.raises(FileNotFoundError):
+            backend.create_new_study([optuna.study.StudyDirection.MINIMIZE], "other")
+    away.rename(path)
+
+    assert new_trials(path, 1) == 2
+
+
 @pytest.mark.parametrize("from_end", [1, 2])
 def test_a_line_that_another_was_glued_to_is_blanked_in_place(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, from_end: int

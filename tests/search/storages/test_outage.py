@@ -237,6 +237,20 @@ def test_a_lock_of_the_database_that_another_has_is_waited_for(
         waiting.join()
 
 
+def test_a_lent_lock_of_the_database_may_be_given_back_by_another_thread(tmp_path: Path) -> None:
+    """As the proxy's threads do, which all write afterwards."""
+    with PostgresServer() as server:
+        exclusion = postgres.PostgresExclusion(Address.read(server.url, tmp_path).url)
+        lock = LentLock(exclusion)
+        assert place(lock, "me") == 0
+        exclusion.confirm()
+        giving_back = threading.Thread(target=ask, args=(lock, "release", "me"))
+        giving_back.start()
+        giving_back.join()
+
+        exclusion.confirm()  # has nothing to lose
+
+
 def test_a_server_that_refuses_is_not_waited_for(tmp_path: Path) -> None:
     with PostgresServer() as server:
         url = server.url.replace("/postgres?", "/nowhere?")
