@@ -74,8 +74,10 @@ class Whole(Quantity):
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong(f"expected a whole number, got {_got(value)} (allowed: {self.allowed})")
         if not self.low <= value <= self.high:
-            size = "small" if value < self.low else "large"
-            raise wrong(f"{shown(value)} is too {size} (allowed: {self.allowed})")
+            if value < self.low:
+                raise wrong(f"{shown(value)} is too small (allowed: {self.allowed})")
+            allowed = f"a whole number from {self.low} to {self.high}"
+            raise wrong(f"{shown(value)} is too large (allowed: {allowed})")
         return value
 
     def json_schema(self) -> JsonSchemaValue:

@@ -108,7 +108,7 @@ def test_share_of_a_rule_may_be_whole() -> None:
         ("learning_rate", 10**400, "… is not finite"),
         ("dropout", 1, "the number 1 is out of range"),
         ("clip_norm", 0, "the number 0 is out of range"),
-        ("seed", 2**31, "the number 2147483648 is too large"),
+        ("seed", 2**31, "2147483648 is too large (allowed: a whole number from 0 to 2147483647)"),
         ("schedule", "cosin", "the text 'cosin' is not one of the choices, did you mean cosine?"),
         ("schedule", None, "nothing is not one of the choices"),
     ],
