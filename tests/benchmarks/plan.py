@@ -35,8 +35,8 @@ BESIDE_TOKENS, QUICK_BESIDE_TOKENS = 240_000, 50_000  # the former: those of the
 QUICK_SCALE_TRIALS = 100
 PRUNING_RUNGS = 6
 # Under how many orders of its sums B0 is run again on what differs; on what is then still farther
-# from it than it is from itself, once more under so many: some trials fall one way or the other,
-# and a few runs may all have fallen alike.
+# from it than it is from itself, or as it always was, once more under so many: some trials fall one
+# way or the other, and a few runs may all have fallen alike.
 RERUNS = (4, 20)
 
 

@@ -49,9 +49,10 @@ The arms take turns, and each repetition begins with another.
 computes); a trial beyond that is run four times more in B0 with its sums in another order (one
 thread, or the blocks of a micro-batch in another order: the same gradient but for rounding), and
 counts as unstable if B0 does not come back to its own loss: then ours may be as far outside of B0's
-runs as those are from each other. One that is still beyond is run 20 times more, since some trials
-fall to one of two sides. Where an arm computes in bf16, B0's further runs do so too, by autocast,
-and beside the best trials stands the best of B0 with the medians of these runs."""
+runs as those are from each other. One that is still beyond, or came back to its loss each time, is
+run 20 times more, since some trials fall to one of two sides. Where an arm computes in bf16, B0's
+further runs do so too, by autocast, and beside the best trials stands the best of B0 with the
+medians of these runs."""
 
 
 def write(folder: Path) -> None:
