@@ -8,6 +8,7 @@ import pytest
 from optuna.trial import FrozenTrial
 
 from sweeper.reports.report import write_report
+from sweeper.search import attributes as attrs
 from sweeper.search.results import load_results
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec, load_study
@@ -28,7 +29,10 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> StudySpec:
 
 
 def _told(trial: FrozenTrial) -> dict[str, object]:
-    return {name: getattr(trial, name) for name in _TOLD}
+    """All but until when it was held."""
+    values: dict[str, object] = {name: getattr(trial, name) for name in _TOLD}
+    lease = {**trial.user_attrs[attrs.LEASE], "expires_at": None}
+    return {**values, "user_attrs": {**trial.user_attrs, attrs.LEASE: lease}}
 
 
 def test_its_trials_are_those_that_workers_leave_in_the_database(
