@@ -204,6 +204,7 @@ class _Supervisor:
             answer = _Answer(error=portable(error))
         if isinstance(answer.value, Task):
             self._times_taken[answer.value.number] += 1
+            self._told.discard(answer.value.number)
         self._child.answer(answer)
         return answer.value
 
