@@ -133,7 +133,11 @@ class Pack(Protocol):
         """`Engine.apply` for several seats."""
 
     def evaluate(self, seats: Collection[int], blocks: Blocks) -> dict[int, float]:
-        """`Engine.evaluate` for several seats on the same blocks."""
+        """`Engine.evaluate` for several seats on the same blocks.
+
+        Raises:
+            SeatOutOfMemory: Not even a part of one seat's blocks fits. The others may.
+        """
 
 
 def shapes_of(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Size]:

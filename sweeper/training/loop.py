@@ -43,7 +43,10 @@ class Step(NamedTuple):
 
 
 class Evaluate(NamedTuple):
-    """A run asks for its adapter's loss on these blocks. The answer is a float, in nats."""
+    """A run asks for its adapter's loss on these blocks.
+
+    The answer is a float, in nats, or `SeatOutOfMemory` thrown.
+    """
 
     blocks: Blocks
 
