@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -33,6 +35,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Run the program; every error of the user becomes a message and an exit code."""
+    # Else the interpreter looks for garbage among all of Optuna, pyplot and torch as it ends.
+    atexit.register(gc.freeze)
     try:
         app()
     except SweeperError as error:

@@ -282,6 +282,7 @@ def test_a_study_that_was_stopped_leaves_no_script_and_goes_on(
     if number is signal.SIGINT:
         assert process.returncode == 130, said
         assert "interrupted" in said
+        assert not [*spec.folder.rglob("*-wal")]  # the database is whole without another file
     wait_for(lambda: not scripts_of(spec))
     run(spec)
     trials = StudyStore(spec, create=False).trials()

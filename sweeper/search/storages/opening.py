@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import weakref
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -126,9 +125,7 @@ def _open_postgres(address: Address) -> OpenStorage:
     exclusion, options = PostgresExclusion(address.url), engine_options(address.url)
     with exclusion.held(_SCHEMA):  # two that make the tables at once both fail
         storage = RDBStorage(address.url, engine_kwargs=options)
-    guarded = GuardedStorage(read_swiftly(storage), exclusion)
-    weakref.finalize(guarded, storage.engine.dispose)
-    return OpenStorage(guarded, exclusion, True)
+    return OpenStorage(GuardedStorage(read_swiftly(storage), exclusion), exclusion, True)
 
 
 def _open_proxy(address: Address) -> OpenStorage:

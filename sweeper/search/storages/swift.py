@@ -11,6 +11,7 @@ import copy
 import json
 import math
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,8 @@ class _SwiftStorage:
         self._engine = storage.engine
         self._known: dict[int, _Known] = {}
         self._lock = threading.Lock()
+        # With the last connection SQLite empties its log, without which the file is not the study.
+        weakref.finalize(self, storage.engine.dispose)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
