@@ -13,7 +13,8 @@ from sweeper.models.base import Base, load_tokenizer
 from sweeper.models.tiny import write_tiny_tokenizer
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
 from sweeper.training.device import find_device
-from sweeper.training.workbench import Ground, Workbench, lay_out
+from sweeper.training.ground import Ground
+from sweeper.training.workbench import Workbench, lay_out
 
 VOCABULARY = 320
 POSITIONS = 64

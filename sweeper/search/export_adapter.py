@@ -10,8 +10,8 @@ from sweeper.errors import CheckpointError
 from sweeper.models.base import Base, is_builtin
 from sweeper.models.lora import copy_tokenizer
 from sweeper.search.results import StudyResults, TrialResult
+from sweeper.training.bases import prepare_base
 from sweeper.training.manifest import Manifest, hash_files, moved, read_manifest, write_manifest
-from sweeper.training.pretrain import prepare_base
 
 _CARD = """# {name}: the best recipe
 

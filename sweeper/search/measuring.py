@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from sweeper.search.measured import Measured
 from sweeper.search.workers.crew import Crew
 from sweeper.study import Hyperparameters, StudySpec
-from sweeper.training.bench_trainer import engine_of, ground_of
+from sweeper.training.bases import find_cached_base, prepare_base
 from sweeper.training.device import find_device
 from sweeper.training.engine import Pack
+from sweeper.training.ground import engine_of, ground_of
 from sweeper.training.packs import engine_for, new_pack
 from sweeper.training.precision import precision_on, resolved
-from sweeper.training.pretrain import find_cached_base, prepare_base
 from sweeper.training.timing import seconds_per_evaluation, seconds_per_token, two_passes
 from sweeper.training.workbench import Workbench, lay_out
 

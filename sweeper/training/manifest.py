@@ -15,10 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from sweeper.models.base import is_builtin
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
+from sweeper.training.ground import Ground
 from sweeper.training.kernels.choice import kernels_on
 from sweeper.training.manifest_file import read_json, write_json
 from sweeper.training.setup import PrecisionChoice
-from sweeper.training.workbench import Ground, Workbench
+from sweeper.training.workbench import Workbench
 
 EngineName = Literal["packed", "peft"]
 _SOURCES = ("py", "cpp", "h")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sweeper.study import Hyperparameters, StudySpec
-from sweeper.training.bench_trainer import engine_of, ground_of
 from sweeper.training.device import find_device
+from sweeper.training.ground import engine_of, ground_of
 from sweeper.training.packs import engine_for, new_pack
 from sweeper.training.precision import precision_on, resolved
 from sweeper.training.setup import Setup

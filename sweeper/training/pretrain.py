@@ -1,11 +1,9 @@
-"""Makes the embedded bases: trains the tiny GPT-2 once, and keeps it by content."""
+"""Makes the embedded bases: trains the tiny GPT-2."""
 
 from __future__ import annotations
 
-import fcntl
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,11 +16,8 @@ from sweeper.data import (
     tokenize_documents,
     training_blocks,
 )
-from sweeper.errors import BaseError
 from sweeper.models.base import (
     Base,
-    find_base,
-    is_builtin,
     load_tokenizer,
     quiet_transformers,
 )
@@ -30,8 +25,6 @@ from sweeper.models.embedded import (
     GENERAL_TEXT,
     RECIPE,
     SEED,
-    embedded_folder,
-    pretraining_steps,
 )
 from sweeper.models.tiny import new_tiny_model, write_tiny_tokenizer
 from sweeper.study.schedule import learning_rate_at
@@ -39,59 +32,16 @@ from sweeper.training.device import seed_everything
 from sweeper.training.trainer import Report
 
 
-def prepare_base(source: str, study_folder: Path, report: Report) -> Base:
-    """Find a base, or make it: `builtin:tiny` is pretrained on the first use.
+def make_base(folder: Path, texts: list[str], steps: int, report: Report) -> None:
+    """Make the tiny GPT-2 in a folder, which is there when it is whole and not before.
 
     Args:
-        source: `builtin:tiny`, `builtin:untrained`, a directory, or a hub name.
-        study_folder: What a relative directory is relative to.
+        folder: To be.
+        texts: What its tokenizer learns from.
+        steps: Of pretraining; 0 leaves random weights.
         report: Told of the pretraining's progress.
-
-    Raises:
-        BaseError: It cannot be found or made.
     """
-    if not is_builtin(source):
-        return find_base(source, study_folder)
-    corpus = read_corpus(GENERAL_TEXT, study_folder)
-    folder = embedded_folder(source, corpus.fingerprint)
-    if not folder.is_dir():
-        quiet_transformers()
-        with _locked(folder):
-            if not folder.is_dir():
-                _make(folder, [d.text for d in corpus.documents], pretraining_steps(source), report)
-    return Base(source, folder)
-
-
-def find_cached_base(source: str, study_folder: Path) -> Base | None:
-    """A base that is at hand; None for an embedded one that has not been made yet.
-
-    Raises:
-        BaseError: It cannot be found.
-    """
-    if not is_builtin(source):
-        return find_base(source, study_folder)
-    folder = embedded_folder(source, read_corpus(GENERAL_TEXT, study_folder).fingerprint)
-    return Base(source, folder) if folder.is_dir() else None
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """One process makes a base; others that want the same one wait for it."""
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        lock = folder.with_suffix(".lock").open("w")
-    except OSError as error:
-        raise BaseError(
-            f"the cache {folder.parent} cannot be written ({error.strerror}); "
-            "set SWEEPER_CACHE to a folder that can"
-        ) from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _make(folder: Path, texts: list[str], steps: int, report: Report) -> None:
-    """Build in a folder beside, then rename: a killed pretraining leaves no half base."""
+    quiet_transformers()
     unfinished = folder.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
@@ -99,12 +49,23 @@ def _make(folder: Path, texts: list[str], steps: int, report: Report) -> None:
     model = new_tiny_model(SEED)
     model.save_pretrained(unfinished)  # the tokenizer is checked against config.json
     if steps:
-        _pretrain(model, Base("builtin:tiny", unfinished), steps, report)
+        base = Base("builtin:tiny", unfinished)
+        pretrain(model, base, steps, lambda n, m: report("pretraining builtin:tiny (once)", n, m))
         model.save_pretrained(unfinished)
     unfinished.replace(folder)
 
 
-def _pretrain(model: torch.nn.Module, base: Base, steps: int, report: Report) -> None:
+def pretrain(
+    model: torch.nn.Module, base: Base, steps: int, report: Callable[[int, int], None]
+) -> None:
+    """Train all weights of a model on general text, in the device and threads as they are.
+
+    Args:
+        model: A causal one, in fp32.
+        base: Where its configuration and tokenizer lie.
+        steps: Of `RECIPE`, its blocks shortened to the positions that the base has.
+        report: Told of every step, and of how many.
+    """
     tokenizer = load_tokenizer(base)
     documents = read_corpus(GENERAL_TEXT, base.folder).documents
     tokenized = tokenize_documents(
@@ -115,7 +76,8 @@ def _pretrain(model: torch.nn.Module, base: Base, steps: int, report: Report) ->
     )
     stream = TokenStream(tokenized, seed=SEED)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=RECIPE.weight_decay)
-    tokens_per_step = RECIPE.tokens_per_step
+    block_size = min(RECIPE.block_size, base.max_block_size or RECIPE.block_size)
+    tokens_per_step = RECIPE.batch_size * block_size
     seed_everything(SEED)
     model.train()
     for step in range(steps):
@@ -123,7 +85,7 @@ def _pretrain(model: torch.nn.Module, base: Base, steps: int, report: Report) ->
             stream,
             start_tokens=step * tokens_per_step,
             num_blocks=RECIPE.batch_size,
-            block_size=RECIPE.block_size,
+            block_size=block_size,
         )
         logits = model(input_ids=torch.from_numpy(batch.inputs), use_cache=False).logits
         loss = cross_entropy(logits.flatten(0, 1), torch.from_numpy(batch.targets).flatten())
@@ -133,4 +95,4 @@ def _pretrain(model: torch.nn.Module, base: Base, steps: int, report: Report) ->
             group["lr"] = learning_rate_at(step, steps, RECIPE)
         optimizer.step()
         optimizer.zero_grad()
-        report("pretraining builtin:tiny (once)", step + 1, steps)
+        report(step + 1, steps)

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 
 from sweeper.study import Hyperparameters, StudySpec
-from sweeper.training.bench_trainer import engine_of, ground_of
 from sweeper.training.device import find_device, is_out_of_memory
 from sweeper.training.engine import Pack, SeatOutOfMemory
+from sweeper.training.ground import engine_of, ground_of
 from sweeper.training.packed.engine import fills_a_pass
 from sweeper.training.packs import engine_for, new_pack
 from sweeper.training.precision import precision_on, resolved

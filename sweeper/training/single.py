@@ -12,6 +12,7 @@ from sweeper.curves import Stop, StopReason
 from sweeper.errors import UsageError
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
 from sweeper.training.device import find_device
+from sweeper.training.ground import Ground
 from sweeper.training.interruption import interruptible
 from sweeper.training.manifest import Manifest, RunPlan, read_manifest
 from sweeper.training.outcome import Outcome
@@ -19,7 +20,7 @@ from sweeper.training.packs import engine_of_run, new_pack
 from sweeper.training.trainer import Observe, Report
 from sweeper.training.trial import plan_run, run_plan
 from sweeper.training.watches import Lookout, Shown, Watch
-from sweeper.training.workbench import Ground, Workbench, set_up
+from sweeper.training.workbench import Workbench, set_up
 
 DEFAULT_TOKENS = 240_000
 VALIDATION_SHARE = 0.05

@@ -4,47 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 from sweeper.data import (
     SEGMENT_TOKENS,
     Blocks,
-    Corpus,
-    Split,
     TokenizedDocuments,
     TokenStream,
     evaluation_blocks,
-    read_corpus,
-    split_documents,
     tokenize_documents,
 )
 from sweeper.errors import BaseError, DataError
 from sweeper.models.base import Base, load_tokenizer
-from sweeper.study import DataSpec, EvaluateSpec
+from sweeper.training.bases import prepare_base
 from sweeper.training.device import Device
+from sweeper.training.ground import Ground, check_corpus, split_corpus
 from sweeper.training.peft_engine import PeftEngine
-from sweeper.training.pretrain import prepare_base
 from sweeper.training.setup import PrecisionChoice
 from sweeper.training.trainer import Report
-
-
-@dataclass(frozen=True)
-class Ground:
-    """What a study's trials stand on; two equal ones make equal trials comparable.
-
-    Attributes:
-        model: The base, as the study names it.
-        data: The corpus and how it is split.
-        evaluate: How trials are judged, and on which side of the split.
-        seed: The study's seed; draws the split.
-        folder: What relative paths are relative to.
-    """
-
-    model: str
-    data: DataSpec
-    evaluate: EvaluateSpec
-    seed: int
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -125,27 +101,9 @@ def set_up(
     return replace(lay_out(ground, base, device), precision=precision)
 
 
-def check_corpus(ground: Ground) -> None:
-    """Read and split the corpus: a second, before minutes are spent on making a base.
-
-    Raises:
-        DataError: The corpus cannot be used.
-    """
-    _split_corpus(ground)
-
-
-def _split_corpus(ground: Ground) -> tuple[Corpus, Split]:
-    corpus = read_corpus(ground.data.train, ground.folder, format=ground.data.format)
-    data = ground.data
-    split = split_documents(
-        corpus.documents, validation=data.validation, test=data.test, seed=ground.seed
-    )
-    return corpus, split
-
-
 def lay_out(ground: Ground, base: Base, device: Device) -> Workbench:
     """The rest of `set_up`, for a base that is at hand."""
-    corpus, split = _split_corpus(ground)
+    corpus, split = split_corpus(ground)
     tokenizer = load_tokenizer(base)
 
     def tokenize(side: str) -> TokenizedDocuments:

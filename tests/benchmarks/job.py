@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
-from sweeper.training.workbench import Ground
+from sweeper.training.ground import Ground
 
 VALIDATION_SHARE = 0.05
 

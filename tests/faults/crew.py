@@ -27,7 +27,7 @@ from tests.faults.processes import children_of, descendants
 PATIENCE_S = 240.0
 # Imported once for all workers, what they would else import at their first use included.
 _PRELOADED = (
-    *("sweeper.search.workers.worker", "sweeper.training.bench_trainer", "tests.faults.crew"),
+    *("sweeper.search.workers.worker", "sweeper.training.shift", "tests.faults.crew"),
     *("sqlalchemy.orm", "sqlalchemy.dialects.sqlite", "alembic.command", "optuna_dashboard"),
     *("optuna.storages._rdb.storage", "transformers.models.gpt2.modeling_gpt2"),
 )

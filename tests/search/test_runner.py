@@ -164,8 +164,8 @@ def _check_export(spec: StudySpec) -> None:
     from transformers import AutoModelForCausalLM
 
     from sweeper.models.base import Base
-    from sweeper.training.bench_trainer import ground_of
     from sweeper.training.device import find_device
+    from sweeper.training.ground import ground_of
     from sweeper.training.workbench import set_up
 
     results = load_results(StudyStore(spec, create=False))
@@ -304,9 +304,9 @@ def test_a_diverging_trial_is_a_value_and_the_study_goes_on(new_study: NewStudy)
 def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
     new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeper.training import bench_trainer
+    from sweeper.training import shift
 
-    real = bench_trainer.trial_steps
+    real = shift.trial_steps
 
     def fail_at(number: int) -> Callable[..., Any]:
         def trial_steps(*arguments: Any) -> Any:
@@ -317,7 +317,7 @@ def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
         return trial_steps
 
     spec = new_study("third", budget={"trials": 3})
-    monkeypatch.setattr(bench_trainer, "trial_steps", fail_at(1))
+    monkeypatch.setattr(shift, "trial_steps", fail_at(1))
     run_to_the_end(spec)
     results = load_results(StudyStore(spec, create=False))
     assert [t.stop_reason and t.stop_reason.value for t in results.trials] == [
@@ -328,7 +328,7 @@ def test_a_defect_is_the_trials_failure_but_the_baselines_is_the_studys(
     assert results.trials[1].evidence == "ZeroDivisionError: a defect"
     assert "Traceback" in (results.trials[1].folder / "error.txt").read_text()
 
-    monkeypatch.setattr(bench_trainer, "trial_steps", fail_at(0))
+    monkeypatch.setattr(shift, "trial_steps", fail_at(0))
     with pytest.raises(Exception, match="the baseline failed") as caught:
         run_to_the_end(new_study("first", budget={"trials": 3}))
     assert getattr(caught.value, "exit_code", None) == WorkerError.exit_code

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -11,11 +14,12 @@ import pytest
 
 from sweeper.curves import StopReason
 from sweeper.errors import BaseError
-from sweeper.study import Hyperparameters, StudySpec
+from sweeper.study import Hyperparameters, StudySpec, spec_to_plain
 from sweeper.training import packs
-from sweeper.training.bench_trainer import BenchTrainer, ground_of
+from sweeper.training.bench_trainer import BenchTrainer
 from sweeper.training.device import find_device
 from sweeper.training.engine import Pack
+from sweeper.training.ground import ground_of
 from sweeper.training.manifest import read_manifest
 from sweeper.training.outcome import Outcome
 from sweeper.training.setup import PrecisionChoice, Setup
@@ -161,3 +165,27 @@ def test_a_base_that_cannot_be_used_is_told_to_whoever_gave_the_job(spec: StudyS
     desk = work(wrong.at(spec.path), [LONG, None], slots=2)
     assert isinstance(desk.ended[0], BaseError)
     assert desk.events == ["take 0", "settle 0", "none"]
+
+
+def test_what_only_starts_those_who_train_does_not_wait_for_torch(spec: StudySpec) -> None:
+    code = """
+import json, sys
+from pathlib import Path
+from sweeper.study import spec_from_plain
+from sweeper.training.bench_trainer import BenchTrainer
+trainer = BenchTrainer(spec_from_plain(json.load(sys.stdin), Path(sys.argv[1])))
+trainer.prepare(print)
+trainer.has_accelerator()
+print([name for name in ("torch", "transformers", "peft") if name in sys.modules])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(spec.path)],
+        input=json.dumps(spec_to_plain(spec)),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    names = {path.name for path in Path("/dev").iterdir()}
+    may_have_one = names & {"dxg", "kfd"} or any(name.startswith("nvidia") for name in names)
+    assert done.stdout == ("['torch']\n" if may_have_one else "[]\n")

@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM
 from sweeper.errors import BaseError
 from sweeper.models.base import load_model, load_tokenizer
 from sweeper.models.tiny import END_OF_TEXT, LAYERS, VOCABULARY, WIDTH, new_tiny_model
-from sweeper.training.pretrain import find_cached_base, prepare_base
+from sweeper.training.bases import find_cached_base, prepare_base
 
 UNTRAINED = "builtin:untrained"
 

@@ -7,7 +7,7 @@ from sweeper.training.trainer import Trainer
 
 
 def new_trainer(spec: StudySpec) -> Trainer:
-    """The study's trainer; torch is imported only for one that trains in this process."""
+    """The study's trainer; torch is imported when it trains, or makes a base."""
     if spec.command is not None:
         from sweeper.training.command_trainer import CommandTrainer
 
@@ -21,4 +21,4 @@ def training_modules(spec: StudySpec) -> tuple[str, ...]:
     """What a process has to load that trains the study: seconds, where it is torch."""
     if spec.command is not None:
         return ("sweeper.training.command_trainer",)
-    return ("torch", "sweeper.training.bench_trainer")
+    return ("torch", "sweeper.training.shift")
