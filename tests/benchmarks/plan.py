@@ -70,8 +70,8 @@ class Bench:
         model, corpus = size.builtin, "builtin:pydoc-qa"
         if model is None:
             corpus = str(write_corpus(self.folder.resolve() / "qa.md"))
-            shape = f"{size.layers}x{size.width}-{size.vocabulary}"
-            model = str(write_base(size, self.folder.resolve() / f"base-{shape}", Path(corpus)))
+            folder = self.folder.resolve() / f"base-{size.shape}"
+            model = str(write_base(size, folder, Path(corpus)))
         return lambda scratch: Job(
             model=model,
             corpus=corpus,

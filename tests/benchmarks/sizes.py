@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,7 +29,10 @@ class Size:
         num_trials: The first so many of the list.
         repetitions: Of every arm.
         tuned_repetitions: Of B1, at most `repetitions`; 0 leaves it out.
-        builtin: The embedded base's name; None for one of random weights.
+        pretraining_steps: Of the base that is made: with random weights a trial's loss waits at
+            that of the tokens' frequencies and leaves it at a moment that rounding decides, so
+            that runs of one and the same trial end far apart.
+        builtin: The embedded base's name; None for one that is made here.
         needs_cuda: Whether it is skipped without a CUDA device.
     """
 
@@ -46,8 +50,15 @@ class Size:
     num_trials: int
     repetitions: int
     tuned_repetitions: int
+    pretraining_steps: int = 0
     builtin: str | None = None
     needs_cuda: bool = False
+
+    @property
+    def shape(self) -> str:
+        """What two sizes that share a base have in common; a name for its folder."""
+        steps = self.pretraining_steps
+        return f"{self.layers}x{self.width}-{self.vocabulary}" + f"-{steps}" * bool(steps)
 
     @property
     def matmul_parameters(self) -> int:
@@ -75,11 +86,11 @@ class Size:
 _T = Size("T", "2 layers x 64 wide, vocabulary 512, nominal step 4 x 32 tokens",
           layers=2, width=64, heads=2, vocabulary=512, positions=64, batch_size=4, block_size=32,
           tokens_per_trial=12_800, evaluation_tokens=2_048, num_trials=32,
-          repetitions=3, tuned_repetitions=1)  # fmt: skip
+          repetitions=3, tuned_repetitions=1, pretraining_steps=200)  # fmt: skip
 _M = Size("M", "4 layers x 256 wide, vocabulary 1,024, nominal step 8 x 128 tokens",
           layers=4, width=256, heads=4, vocabulary=1024, positions=256, batch_size=8,
           block_size=128, tokens_per_trial=8_192, evaluation_tokens=2_048, num_trials=32,
-          repetitions=2, tuned_repetitions=2)  # fmt: skip
+          repetitions=2, tuned_repetitions=2, pretraining_steps=200)  # fmt: skip
 _DEFAULT = Size("default", "the default study's 24 trials on builtin:tiny, a fifth of its tokens",
                 layers=4, width=128, heads=4, vocabulary=1024, positions=256, batch_size=8,
                 block_size=128, tokens_per_trial=48_000, evaluation_tokens=4_000, num_trials=24,
@@ -140,17 +151,23 @@ def _up_to(characters: int, texts: object) -> str:
 
 
 def write_base(size: Size, folder: Path, corpus: Path) -> Path:
-    """A GPT-2 of the size with random weights and a tokenizer of its own, in a folder."""
+    """A GPT-2 of the size and a tokenizer of its own, in a folder."""
     if not (folder / "model.safetensors").is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_tokenizer(size.vocabulary, folder, corpus)
-        _write_model(size, folder)
+        unfinished = folder.with_suffix(".unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(parents=True)
+        _write_tokenizer(size.vocabulary, unfinished, corpus)
+        _write_model(size, unfinished)
+        unfinished.replace(folder)
     return folder
 
 
 def _write_model(size: Size, folder: Path) -> None:
     import torch
     from transformers import GPT2Config, GPT2LMHeadModel
+
+    from sweeper.models.base import Base
+    from sweeper.training.pretrain import pretrain
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -166,7 +183,11 @@ def _write_model(size: Size, folder: Path) -> None:
             resid_pdrop=0.0,
             embd_pdrop=0.0,
         )
-        GPT2LMHeadModel(config).save_pretrained(folder)
+        model = GPT2LMHeadModel(config)
+    model.save_pretrained(folder)
+    if size.pretraining_steps:
+        pretrain(model, Base(size.name, folder), size.pretraining_steps, lambda *_: None)
+        model.save_pretrained(folder)
 
 
 def _write_tokenizer(vocabulary: int, folder: Path, corpus: Path) -> None:
