@@ -109,7 +109,7 @@ class PostgresServer:
 # A server of our own ends with the thread that started it: the kernel sees to that (Linux).
 _SERVE = """
 import sys
-from sweeper.search.workers.child import die_with_parent
+from sweeper.search.workers.forking import die_with_parent
 die_with_parent()
 from sweeper.cli import main
 sys.argv[0] = "sweeper"

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeper.commands.examine import examine_spikes
 from sweeper.commands.terms import Overrides, StudyFile, fail, progress_console, show
 from sweeper.errors import NoCompletedTrialError, SweeperError
+
+if TYPE_CHECKING:
+    from sweeper.study import StudySpec
 
 
 def run(
@@ -38,6 +41,21 @@ def run(
 
         show(preview(spec, forecast(spec)))
         return
+    from sweeper.search.workers.pool import warming_up
+
+    with warming_up(spec):
+        _run(study, spec)
+    if examine:
+        examine_spikes(spec)
+    _conclude(study, overrides, export=True)
+
+
+def _run(study: Path, spec: StudySpec) -> None:
+    """Run a study's trials, and what they have to be held against each other for again.
+
+    Raises:
+        typer.Exit: A signal came.
+    """
     from sweeper.reports.live import StudyView
     from sweeper.search.runner import run_study
     from sweeper.search.verifying.carrying import verify_study
@@ -62,9 +80,6 @@ def run(
             "All of the study's space has been tried, or does not fit in memory: no trial is left "
             "to draw. Widen the space in a study of another name to go on."
         )
-    if examine:
-        examine_spikes(spec)
-    _conclude(study, overrides, export=True)
 
 
 def worker(study: StudyFile, overrides: Overrides = None) -> None:

@@ -23,7 +23,7 @@ from sweeper.search.workers.clusters import Cluster, cluster_of, is_on_cluster
 from sweeper.search.workers.crew import Crew, choose_crew
 from sweeper.search.workers.orders import WorkOrder, WorkReport, raise_error_of
 from sweeper.search.workers.outpost import Mission, kept_fresh
-from sweeper.search.workers.pool import PoolCrash, close_pool, nursery_of, run_in_workers
+from sweeper.search.workers.pool import PoolCrash, close_pool, run_in_workers, shared_nursery
 from sweeper.search.workers.probing import MeasuringStopped
 from sweeper.search.workers.signals import leaving_signals
 from sweeper.search.workers.trainers import new_trainer
@@ -239,7 +239,7 @@ class _Pool:
     def _loky(self) -> None:
         threads = self._order.setup.threads
         orders = [
-            replace(self._order, nursery=nursery_of(self._order.spec, threads, worker))
+            replace(self._order, nursery=shared_nursery(self._order.spec, threads, worker))
             for worker in range(self._count)
         ]
         try:

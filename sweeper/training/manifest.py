@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import os
-import platform
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
 
-import torch
 from pydantic import BaseModel, ConfigDict
 
 from sweeper.models.base import is_builtin
 from sweeper.study import DataSpec, EvaluateSpec, Hyperparameters
 from sweeper.training.ground import Ground
-from sweeper.training.kernels.choice import kernels_on
 from sweeper.training.manifest_file import read_json, write_json
 from sweeper.training.setup import PrecisionChoice
-from sweeper.training.workbench import Workbench
 
 EngineName = Literal["packed", "peft"]
 _SOURCES = ("py", "cpp", "h")
-_DEPENDENCIES = ("torch", "transformers", "peft", "tokenizers", "safetensors", "numpy")
 
 
 class RunPlan(BaseModel):
@@ -99,23 +93,6 @@ class Manifest(BaseModel):
     def differences(self, now: Self) -> list[str]:
         """See `Record.differences`."""
         return fingerprint_differences(self.fingerprints, now.fingerprints)
-
-
-def take_fingerprints(bench: Workbench, seed: int) -> Fingerprints:
-    """Fingerprint everything that a run on this workbench depends on."""
-    return Fingerprints(
-        base=bench.base.fingerprint,
-        corpus=bench.corpus_fingerprint,
-        stream=bench.stream(seed).fingerprint,
-        code=code_fingerprint(),
-        dependencies={
-            **{name: importlib.metadata.version(name) for name in _DEPENDENCIES},
-            "kernels": kernels_on(torch.device(bench.device.kind)),
-        },
-        python=platform.python_version(),
-        machine=f"{platform.system()} {platform.machine()}",
-        hardware=bench.device.name,
-    )
 
 
 @cache  # of the code that this process has loaded, whatever becomes of its files

@@ -34,12 +34,12 @@ from sweeper.training.examination import (
     SpikeCause,
     decide,
 )
+from sweeper.training.fingerprints import take_fingerprints
 from sweeper.training.loop import Run, train
 from sweeper.training.manifest import (
     Manifest,
     ground_differences,
     read_manifest,
-    take_fingerprints,
 )
 from sweeper.training.manifest_file import write_json
 from sweeper.training.onset import find_onset, height_over

@@ -13,6 +13,7 @@ from sweeper.training.checkpoint import CheckpointFolder
 from sweeper.training.course import Course
 from sweeper.training.device import use_deterministic_kernels
 from sweeper.training.engine import Engine
+from sweeper.training.fingerprints import take_fingerprints
 from sweeper.training.loop import Asking, Run, train
 from sweeper.training.manifest import (
     EngineName,
@@ -23,7 +24,6 @@ from sweeper.training.manifest import (
     hash_files,
     moved,
     read_manifest,
-    take_fingerprints,
     write_manifest,
 )
 from sweeper.training.outcome import Outcome

@@ -12,7 +12,8 @@ from sweeper.diagnosis.places import trial_folder
 from sweeper.diagnosis.trial import read_trial, read_trial_corpus
 from sweeper.errors import BaseError, CheckpointError
 from sweeper.training.course import Course
-from sweeper.training.manifest import Manifest, take_fingerprints, write_manifest
+from sweeper.training.fingerprints import take_fingerprints
+from sweeper.training.manifest import Manifest, write_manifest
 from sweeper.training.trial import course_of, plan_run
 from sweeper.training.workbench import Workbench
 from tests import tiny

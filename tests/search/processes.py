@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from sweeper.errors import BaseError
-from sweeper.search.workers.child import Nursery, call_in_child
+from sweeper.search.workers.child import call_in_child
+from sweeper.search.workers.nursery import Nursery, NurseryServer
 from sweeper.search.workers.orders import WorkOrder, WorkReport
 from sweeper.search.workers.outpost import Mission
 
@@ -42,9 +45,17 @@ def die(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def be_a_supervisor(log: str) -> None:
+def be_a_supervisor(
+    log: str, address: str | None = None, task: Callable[[object], None] | None = None
+) -> None:
     """Have a child that says its number and then does nothing, for ever."""
-    call_in_child(say_and_wait, None, Nursery(), Path(log))
+    call_in_child(task or say_and_wait, None, Nursery(address=address), Path(log))
+
+
+def serve_and_wait(said: str) -> None:
+    """Serve a nursery, say where, and wait for nothing."""
+    Path(said).write_text(f"{NurseryServer((), {}).address}\n", "utf-8")
+    time.sleep(600)
 
 
 def say_and_wait(_: object) -> None:
@@ -52,6 +63,12 @@ def say_and_wait(_: object) -> None:
     print(os.getpid(), flush=True)
     while True:
         time.sleep(60)
+
+
+def wait_deaf(_: object) -> None:
+    """Say which process this is, and wait in a call that keeps all of Python waiting."""
+    print(os.getpid(), flush=True)
+    ctypes.PyDLL(None).sleep(600)
 
 
 def report_mission(mission: Mission) -> WorkReport:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import BaseError
-from sweeper.search.workers.child import ChildDied, Nursery, call_in_child
+from sweeper.search.workers.child import ChildDied, call_in_child
+from sweeper.search.workers.nursery import Nursery
 from tests.search.processes import answer, die, fail, say_and_wait
 from tests.search.test_runner import members, wait_for
 

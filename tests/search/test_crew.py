@@ -13,6 +13,7 @@ from sweeper.errors import WorkerError
 from sweeper.search.workers import crew as crew_module
 from sweeper.search.workers import probing
 from sweeper.search.workers.crew import Crew, assumed_crew, choose_crew, known_crew
+from sweeper.search.workers.nursery import Nursery
 from sweeper.search.workers.pool import PoolCrash, close_pool
 from sweeper.search.workers.probing import (
     Measurement,
@@ -48,7 +49,7 @@ class FakeMachine:
 
     def run(self, task: Any, orders: list[Any], threads: int) -> list[Any]:
         count, order = len(orders), orders[0]
-        assert [order.worker for order in orders] == [*range(count)]
+        assert [order.nursery.address for order in orders] == [*map(str, range(count))]
         self.asked.append((count, threads, order.slots))
         self.at_work()
         if count in self.deadly:
@@ -57,12 +58,18 @@ class FakeMachine:
         return [(order.setup.precision or FP32, share)] * count
 
 
+def nursery_of_worker(_: StudySpec, __: int, worker: int) -> Nursery:
+    """Nobody's; it says whose it would have been."""
+    return Nursery(address=str(worker))
+
+
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     def of(cores: int, speeds: dict[tuple[int, int], float]) -> FakeMachine:
         fake = FakeMachine(speeds)
         monkeypatch.setattr(crew_module, "num_cores", lambda: cores)
         monkeypatch.setattr(probing, "run_in_workers", fake.run)
+        monkeypatch.setattr(probing, "shared_nursery", nursery_of_worker)
         return fake
 
     return of

@@ -7,7 +7,6 @@ import os
 import signal
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -26,6 +25,7 @@ from sweeper.search.workers.supervision import RemoteDesk
 from sweeper.search.workers.worker import work
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.setup import Setup
+from tests.faults.processes import children_of
 from tests.search.conftest import NewStudy
 from tests.search.test_runner import curves
 
@@ -48,14 +48,14 @@ def order_for(spec: StudySpec, *, slots: int = 2) -> WorkOrder:
     return replace(order, nursery=nursery_of(spec, 1))
 
 
-def children() -> list[BaseProcess]:
-    return [child for child in multiprocessing.active_children() if child.name == "training"]
+def children() -> list[int]:
+    """Of servers of this process; other processes of tests have none below them."""
+    return [pid for server in children_of(os.getpid()) for pid in children_of(server)]
 
 
 def kill_children() -> None:
     for child in children():
-        child.kill()
-        child.join()
+        os.kill(child, signal.SIGKILL)
 
 
 def when_shown(monkeypatch: pytest.MonkeyPatch, do: Callable[[int, Point], None]) -> None:
@@ -104,8 +104,7 @@ def test_trials_of_a_child_that_was_killed_or_hangs_go_on_alone_and_come_to_the_
 
     def strike(number: int, point: Point) -> None:
         for child in children() if (number, point.step) in left else ():
-            assert child.pid is not None
-            os.kill(child.pid, left.pop((number, point.step)))
+            os.kill(child, left.pop((number, point.step)))
 
     when_shown(monkeypatch, strike)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import CheckpointError
+from sweeper.training.fingerprints import take_fingerprints
 from sweeper.training.manifest import (
     Fingerprints,
     Manifest,
@@ -17,7 +18,6 @@ from sweeper.training.manifest import (
     hash_files,
     moved,
     read_manifest,
-    take_fingerprints,
     write_manifest,
 )
 from sweeper.training.trial import plan_run

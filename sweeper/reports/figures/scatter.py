@@ -20,6 +20,8 @@ from sweeper.reports import canvas
 from sweeper.search.results import StudyResults, TrialResult
 
 _GOLDEN = 0.6180339887498949
+_RING_POINTS = 13.0  # from a ring's middle to its name
+_NAME_POINTS = (38.0, 14.0)  # half its width, its height
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,8 @@ def figure_learning_rate_batch(results: StudyResults) -> Figure:
     area = 1.3 * canvas.crowding(len(places))
     for reason in MARKER_ORDER:
         _draw_reason(axes, [p for p in places if p.trial.stop_reason is reason], norm, area)
-    _ring(axes, results, places)
     _show_axes(axes, places)
+    _ring(axes, results, places)
     if norm is not None:
         scale = matplotlib.cm.ScalarMappable(norm=norm, cmap="viridis")
         figure.colorbar(scale, ax=axes, extend="max", label="validation loss (nats), clipped")
@@ -124,9 +126,9 @@ def _colours(losses: list[float | None], norm: Normalize | None) -> NDArray[np.f
 
 def _ring(axes: Axes, results: StudyResults, places: list[_Place]) -> None:
     """Rings and names for the baseline and the best trial."""
-    for trial, name, colour, shift in (
-        (results.baseline, "baseline", canvas.BLACK, 13),
-        (results.best, "best", canvas.VERMILLION, -13),
+    for trial, name, colour, usual_side in (
+        (results.baseline, "baseline", canvas.BLACK, 1),
+        (results.best, "best", canvas.VERMILLION, -1),
     ):
         place = next((place for place in places if place.trial is trial), None)
         if place is None or trial is None or (name == "best" and trial.is_baseline):
@@ -143,18 +145,32 @@ def _ring(axes: Axes, results: StudyResults, places: list[_Place]) -> None:
             zorder=4,
             label=name,
         )
+        side = _free_side(axes, place, places, usual_side)
         axes.annotate(
             name,
             at,
-            xytext=(0, shift),
+            xytext=(0, side * _RING_POINTS),
             textcoords="offset points",
             ha="center",
-            va="bottom" if shift > 0 else "top",
+            va="bottom" if side > 0 else "top",
             color=colour,
             fontweight="bold",
             zorder=5,
             path_effects=canvas.halo(),
         )
+
+
+def _free_side(axes: Axes, place: _Place, places: list[_Place], usual: int) -> int:
+    """Above (1) or below (-1) a ring: where a name hides fewer dots, else as usual."""
+    at = axes.transData.transform([(p.learning_rate, p.batch_log2) for p in [place, *places]])
+    across, up = ((at[1:] - at[0]) * 72 / axes.figure.dpi).T  # points of print
+
+    def hidden(side: int) -> int:
+        height = side * up - _RING_POINTS
+        near = (np.abs(across) < _NAME_POINTS[0]) & (abs(height - _NAME_POINTS[1] / 2) < 12)
+        return int(near.sum())
+
+    return min((usual, -usual), key=hidden)
 
 
 def _show_axes(axes: Axes, places: list[_Place]) -> None:

@@ -35,10 +35,10 @@ def figure_throughput(results: StudyResults) -> Figure:
     columns = {block: columns[block] for block in sorted(columns, key=_numeric)}
     colours = _batch_colours(measured)
     area = _AREA * canvas.crowding(len(measured))
-    for column, trials in enumerate(columns.values()):
-        _draw_column(axes, column, trials, colours, area)
-    _draw_baseline_speed(axes, results)
     _show_columns(axes, columns, measured)
+    baseline = _draw_baseline_speed(axes, results)
+    for column, trials in enumerate(columns.values()):
+        _draw_column(axes, column, trials, colours, area, baseline)
     canvas.legend_below(figure, _speed_handles(axes, colours))
     return figure
 
@@ -76,6 +76,7 @@ def _draw_column(
     trials: list[TrialResult],
     colours: dict[str, tuple[float, ...]],
     area: float,
+    baseline: float | None,
 ) -> None:
     speeds = canvas.finite(_speed(trial) for trial in trials)
     axes.scatter(
@@ -102,7 +103,7 @@ def _draw_column(
     axes.annotate(
         words.count(median),
         (column + 0.37, median),
-        va="center",
+        va=_beside_line(axes, median, baseline),
         color=canvas.VERMILLION,
         xytext=(3, 0),
         textcoords="offset points",
@@ -110,11 +111,20 @@ def _draw_column(
     )
 
 
-def _draw_baseline_speed(axes: Axes, results: StudyResults) -> None:
+def _beside_line(axes: Axes, median: float, baseline: float | None) -> str:
+    """How a median's number stands: at its height, or off the baseline's line where that is."""
+    if baseline is None or abs(median - baseline) > 0.04 * axes.get_ylim()[1]:
+        return "center"
+    return "bottom" if median >= baseline else "top"
+
+
+def _draw_baseline_speed(axes: Axes, results: StudyResults) -> float | None:
+    """Where the line is, if there is one."""
     speed = None if results.baseline is None else _speed(results.baseline)
     if speed is not None:
         text = f"baseline: {words.count(speed)} tokens/s"
         axes.axhline(speed, color=canvas.BLACK, linestyle="--", linewidth=1.8, label=text)
+    return speed
 
 
 def _show_columns(

@@ -6,13 +6,14 @@ import json
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sweeper.errors import StorageError, WorkerError
 from sweeper.files import write_durably
 from sweeper.search.verifying.verification import BASELINE, FOLDER, Plan, verification_folder
 from sweeper.search.workers.child import call_in_child
-from sweeper.search.workers.pool import PoolCrash, close_pool, nursery_of, run_in_workers
+from sweeper.search.workers.nursery import Nursery
+from sweeper.search.workers.pool import PoolCrash, close_pool, run_in_workers, shared_nursery
 from sweeper.search.workers.worker_process import following, quiet_signals, was_told_to_stop
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.setup import Setup
@@ -86,11 +87,13 @@ class _Order:
     recipes: tuple[Hyperparameters, ...]
     num_turns: int
     parent_pid: int
+    nursery: Nursery | None = None
 
 
 def _turns(order: _Order) -> Sequence[Sequence[float]]:
     if order.spec.workers.backend == "inline":
         return _measured(order)
+    order = replace(order, nursery=shared_nursery(order.spec, order.setup.threads, worker=0))
     try:
         return run_in_workers(_work, [order], order.setup.threads)[0]
     except PoolCrash as died:
@@ -103,9 +106,9 @@ def _turns(order: _Order) -> Sequence[Sequence[float]]:
 def _work(order: _Order) -> Sequence[Sequence[float]]:
     """Measure in a worker's child, as trials are trained there."""
     log = verification_folder(order.spec) / f"{os.getpid()}.log"
-    nursery = nursery_of(order.spec, order.setup.threads, worker=0)
+    assert order.nursery is not None, "a worker trains in a child"
     with following(order.parent_pid), quiet_signals():
-        turns = call_in_child(_measured, order, nursery, log, lambda: not was_told_to_stop())
+        turns = call_in_child(_measured, order, order.nursery, log, lambda: not was_told_to_stop())
     return turns or []
 
 

@@ -1,9 +1,7 @@
-"""A process of one's own to train in: forked with torch loaded, and gone when its parent is.
+"""A process of one's own to train in: forked with torch loaded, and gone when its supervisor is.
 
-Whoever starts one is its supervisor, and must outlive it in the thread that started the first.
-Supervisor, fork server and child are a chain: the kernel ends each with the one before (Linux).
-Elsewhere, and in the moment before that is arranged, the child ends itself when its end of a pipe
-says that nobody holds the other one.
+Whoever starts one is its supervisor. The kernel ends the child with it (Linux; see `die_with`).
+Elsewhere the child ends itself when its end of a pipe says that nobody holds the other one.
 """
 
 from __future__ import annotations
@@ -12,22 +10,18 @@ import contextlib
 import faulthandler
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from multiprocessing import forkserver, get_context
+from collections.abc import Callable, Mapping
+from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PREPARATION = "sweeper.search.workers.preloaded"  # of the fork server, by being loaded
+from sweeper.search.workers.nursery import Nursery, NurseryGone
+
 _LOG_BYTES = 4000
 _LAST_WORDS_SECONDS = 2.0
-
-_context = get_context("forkserver")
 
 
 class ChildDied(Exception):
@@ -36,30 +30,6 @@ class ChildDied(Exception):
     def __init__(self, how: str, log: str = "") -> None:
         super().__init__(how)
         self.log = log
-
-
-@dataclass(frozen=True)
-class Nursery:
-    """What children begin with; plain values.
-
-    Attributes:
-        modules: What is loaded once, before the first: what only imports, and starts no thread.
-        variables: Of the environment, beside those of the supervisor. Some are read by libraries
-            when they are loaded, or by glibc when a process starts.
-    """
-
-    modules: tuple[str, ...] = ()
-    variables: Mapping[str, str] = field(default_factory=dict)
-
-    def open(self) -> None:
-        """Start the process that they are forked from, if there is none yet."""
-        _context.set_forkserver_preload([*self.modules, _PREPARATION])
-        with _changed(self.variables):
-            forkserver.ensure_running()
-
-    def all_variables(self) -> dict[str, str]:
-        """What a child's environment is."""
-        return {**os.environ, **self.variables}
 
 
 class Child:
@@ -84,24 +54,19 @@ class Child:
         log: Path,
     ) -> None:
         self._log = log
-        self.calls, its_calls = _context.Pipe()
-        its_orders, self.orders = _context.Pipe(duplex=False)
-        self._process = _context.Process(
-            target=_run,
-            args=(target, its_calls, its_orders, nursery.all_variables(), log, arguments),
-            name="training",
-        )
+        self.calls, its_calls = Pipe()
+        its_orders, self.orders = Pipe(duplex=False)
         try:
-            nursery.open()
-            self._process.start()
-        except (
-            EOFError,
-            ConnectionError,
-        ) as error:  # the process that it would be forked from died
+            self._process = nursery.fork(its_calls, its_orders)
+        except NurseryGone as error:
+            self.calls.close()
+            self.orders.close()
             raise ChildDied("it could not be started") from error
         finally:  # else nobody would notice when the child is gone
             its_calls.close()
             its_orders.close()
+        self.answer((nursery.all_variables(), log))
+        self.answer((target, arguments))
 
     def __enter__(self) -> Self:
         return self
@@ -112,7 +77,7 @@ class Child:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.kill()
+        self._process.close()
         self.calls.close()
         self.orders.close()
         with contextlib.suppress(OSError):
@@ -141,17 +106,12 @@ class Child:
         with contextlib.suppress(ConnectionError):
             self.calls.send(what)
 
-    def kill(self) -> None:
-        """End it at once, if it has not ended."""
-        self._process.kill()
-        self._process.join()
-
     def abort(self, how: str) -> ChildDied:
         """End it, where it can having it say first where it is; its death, in these words."""
-        if self._process.pid is not None and self._process.is_alive():
-            os.kill(self._process.pid, signal.SIGABRT)  # `faulthandler` prints the stacks
-            self._process.join(_LAST_WORDS_SECONDS)
-        self.kill()
+        self._process.signal(signal.SIGABRT)  # `faulthandler` prints the stacks
+        self._process.wait(_LAST_WORDS_SECONDS)
+        self._process.signal(signal.SIGKILL)
+        self._process.wait()
         return ChildDied(how, self.written())
 
     def written(self) -> str:
@@ -162,8 +122,7 @@ class Child:
             return ""
 
     def _death(self) -> ChildDied:
-        self._process.join()
-        return ChildDied(_how_it_ended(self._process.exitcode or 0), self.written())
+        return ChildDied(_how_it_ended(self._process.wait() or 0), self.written())
 
 
 def call_in_child(
@@ -220,43 +179,25 @@ def portable(error: Exception) -> Exception:
     return error
 
 
-def die_with_parent() -> None:
-    """Have the kernel kill this process when the thread ends that started it; Linux only."""
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-
-
-@contextlib.contextmanager
-def _changed(changes: Mapping[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        _set_variables(before)
-
-
 def _set_variables(variables: Mapping[str, str]) -> None:
     for name in os.environ.keys() - variables.keys():
         del os.environ[name]
     os.environ.update(variables)
 
 
-def _run(
-    target: Callable[..., None],
-    calls: Connection,
-    orders: Connection,
-    variables: Mapping[str, str],
-    log: Path,
-    arguments: tuple[Any, ...],
-) -> None:
-    """What a child does."""
-    die_with_parent()
+def run_as_told(calls: int, orders: int) -> None:
+    """What a child does: it is told its variables and its log first, and then what for.
+
+    Args:
+        calls: Descriptor of its end of the two-way connection.
+        orders: And of that by which it gets orders.
+    """
+    to_supervisor, from_supervisor = Connection(calls), Connection(orders, writable=False)
+    variables, log = to_supervisor.recv()
     _set_variables(variables)
     _print_into(log)
-    target(calls, orders, *arguments)
+    target, arguments = to_supervisor.recv()
+    target(to_supervisor, from_supervisor, *arguments)
 
 
 def _print_into(log: Path) -> None:

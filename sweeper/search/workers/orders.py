@@ -9,7 +9,7 @@ from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import StorageError, SweeperError, WorkerError
 from sweeper.search.storages.opening import storage_error
-from sweeper.search.workers.child import Nursery
+from sweeper.search.workers.nursery import Nursery
 from sweeper.study import StudySpec
 from sweeper.training.setup import Setup
 

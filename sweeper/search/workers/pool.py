@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import as_completed
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from sweeper.search.workers.child import ChildDied, Nursery
+from sweeper.search.workers.child import ChildDied
 from sweeper.search.workers.gpus import found_gpus, gpu_variables
+from sweeper.search.workers.nursery import Nursery, NurseryServer
 from sweeper.search.workers.trainers import training_modules
 from sweeper.study import StudySpec
 
@@ -23,12 +26,13 @@ MEMORY_VARIABLES = {
 }
 
 _executors: list[Any] = []  # loky's, of this process
+_servers: dict[tuple[str, ...], NurseryServer] = {}  # by what they load, for all workers here
 _Order = TypeVar("_Order")
 _Answer = TypeVar("_Answer")
 
 
 def nursery_of(spec: StudySpec, threads: int, worker: int | None = None) -> Nursery:
-    """Where processes come from that train a study.
+    """Where processes come from that train a study: a server of whoever uses it.
 
     Args:
         spec: The study.
@@ -38,6 +42,39 @@ def nursery_of(spec: StudySpec, threads: int, worker: int | None = None) -> Nurs
     """
     gpu = {} if worker is None else gpu_variables(worker, found_gpus(os.environ))
     return Nursery(training_modules(spec), _variables(threads) | gpu)
+
+
+def shared_nursery(spec: StudySpec, threads: int, worker: int) -> Nursery:
+    """The same for a worker of a pool: one server for all, of this process, until `close_pool`.
+
+    Torch is loaded once, beside the workers while they start, and is once in memory. It begins
+    with one thread, whatever the workers train with: that they set themselves.
+    """
+    return replace(nursery_of(spec, threads, worker), address=_server_of(spec).address)
+
+
+@contextmanager
+def warming_up(spec: StudySpec) -> Iterator[None]:
+    """Have torch loaded for workers to come, while this process still reads what there is to do."""
+    if spec.workers.backend == "loky":
+        _server_of(spec)
+    try:
+        yield
+    finally:
+        _close_servers()
+
+
+def _server_of(spec: StudySpec) -> NurseryServer:
+    modules = training_modules(spec)
+    server = _servers.get(modules)
+    if server is None or not server.is_alive:
+        server = _servers[modules] = NurseryServer(modules, _variables(1))
+    return server
+
+
+def _close_servers() -> None:
+    while _servers:
+        _servers.popitem()[1].close()
 
 
 def _variables(threads: int) -> dict[str, str]:
@@ -84,3 +121,4 @@ def close_pool(*, kill: bool = False) -> None:
     """End the workers: once they have nothing to do, or at once."""
     while _executors:
         _executors.pop().shutdown(wait=not kill, kill_workers=kill)
+    _close_servers()

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from sweeper.errors import WorkerError
 from sweeper.search.workers.child import call_in_child
-from sweeper.search.workers.pool import PoolCrash, nursery_of, run_in_workers
+from sweeper.search.workers.nursery import Nursery
+from sweeper.search.workers.pool import PoolCrash, run_in_workers, shared_nursery
 from sweeper.search.workers.trainers import new_trainer
 from sweeper.search.workers.worker_process import following, quiet_signals
 from sweeper.study import Choice, Hyperparameters, HyperparameterValue, Range, StudySpec
@@ -54,7 +55,7 @@ class _Order:
     recipes: tuple[Hyperparameters, ...]
     meeting: Meeting
     parent_pid: int
-    worker: int
+    nursery: Nursery
 
 
 class MeasuringStopped(Exception):
@@ -129,8 +130,8 @@ def _measure(
         setup = Setup(threads, 1, precision)
         recipes = probed_recipes(spec)
         orders = [
-            _Order(spec, setup, slots, recipes, meeting, os.getpid(), worker)
-            for worker in range(count)
+            _Order(spec, setup, slots, recipes, meeting, os.getpid(), nursery)
+            for nursery in (shared_nursery(spec, threads, worker) for worker in range(count))
         ]
         answers = run_in_workers(_probe, orders, threads)
     if stop_file.exists():
@@ -156,8 +157,7 @@ def _probe(order: _Order) -> tuple[PrecisionChoice | None, tuple[float, ...]]:
     log = order.meeting.folder / f"{os.getpid()}.log"
     with following(order.parent_pid), quiet_signals():
         found: tuple[PrecisionChoice | None, tuple[float, ...]]
-        nursery = nursery_of(order.spec, order.setup.threads, order.worker)
-        found = call_in_child(_probe_here, order, nursery, log)
+        found = call_in_child(_probe_here, order, order.nursery, log)
     return found
 
 

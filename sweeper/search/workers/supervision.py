@@ -19,8 +19,9 @@ from typing import Any, cast
 from sweeper.curves import Point, Stop
 from sweeper.search.audit import Audit
 from sweeper.search.leases import LEASE_SECONDS
-from sweeper.search.workers.child import Child, Nursery, listen, portable
+from sweeper.search.workers.child import Child, listen, portable
 from sweeper.search.workers.desk import Desk, Task, TrialLost, train_at
+from sweeper.search.workers.nursery import Nursery
 from sweeper.search.workers.pulse import Pulse
 from sweeper.study import StudySpec
 from sweeper.training.course import Course

@@ -22,9 +22,10 @@ from sweeper.search.storage import CRASH_LOG, newest_point, trial_folder
 from sweeper.search.storages.patience import Patience
 from sweeper.search.store import StudyStore
 from sweeper.search.workers.books import Books
-from sweeper.search.workers.child import ChildDied, Nursery
+from sweeper.search.workers.child import ChildDied
 from sweeper.search.workers.desk import Task, TrialLost, train_at
 from sweeper.search.workers.holding import Holding
+from sweeper.search.workers.nursery import Nursery
 from sweeper.search.workers.orders import STUDY_ERRORS, WorkOrder, WorkReport
 from sweeper.search.workers.supervision import train_in_child
 from sweeper.search.workers.timesheets import Timesheet
@@ -73,6 +74,8 @@ class _Worker:
 
     def run(self) -> None:
         sheet = Timesheet(self._spec, self._owner, self._tell_seconds)
+        if self._order.nursery is not None:
+            self._order.nursery.open()  # it gets ready while the study is opened
         self._store = self._opened()
         self._shipping = Shipping(self._store, lambda: self._leave() is not None)
 

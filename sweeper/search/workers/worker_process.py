@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import threading
@@ -35,6 +37,7 @@ def _follow_parent(parent_pid: int) -> None:
     if parent_pid in _followed:
         return
     _followed.add(parent_pid)
+    atexit.register(gc.freeze)  # its parent waits for its end: not for a search for garbage
 
     def follow() -> None:
         while os.getppid() == parent_pid:
