@@ -186,8 +186,7 @@ def _run_again(bench: Bench, size: Size, part: dict[str, Any]) -> None:
                 part[kept][number] = [*part[kept].get(number, ()), *again]
             found = [difference for arm in judged for difference in equality(part, arm).differing]
             # Few orders may show neither that a trial is unstable nor how far it strays.
-            settled = [d for d in found if d.is_within and d.is_unstable]
-            differing = sorted({d.number for d in found} - {d.number for d in settled})
+            differing = sorted({d.number for d in found if not (d.is_within and d.is_unstable)})
 
 
 def _losses_again(

@@ -23,6 +23,7 @@ from sweeper.training.optimizer import BETAS, EPSILON
 from sweeper.training.packed.functions import Adapters
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
+_PIECE = 1024  # numbers whose squares are summed one after another, in fp32
 
 
 @dataclass
@@ -212,8 +213,18 @@ class AdapterBank:
         return self._adapters[site]
 
     def gradient_norms(self, seats: Sequence[int]) -> torch.Tensor:
-        """Global L2 norms of some seats' gradients, fp32."""
-        norms: torch.Tensor = torch.linalg.vector_norm(self.gradients_KP[list(seats)], dim=1)
+        """Global L2 norms of some seats' gradients, fp32.
+
+        Piece by piece: one sum over a million squares in fp32 is off by 1e-4, and with it every
+        update of a trial whose gradients are clipped.
+        """
+        gradients_KP = self.gradients_KP[list(seats)]
+        num_pieces = gradients_KP.shape[1] // _PIECE
+        whole = num_pieces * _PIECE
+        pieces_KNP = gradients_KP[:, :whole].view(len(seats), num_pieces, _PIECE)
+        norms_KN = torch.linalg.vector_norm(pieces_KNP, dim=2)
+        rest_K1 = torch.linalg.vector_norm(gradients_KP[:, whole:], dim=1, keepdim=True)
+        norms: torch.Tensor = torch.linalg.vector_norm(torch.cat((norms_KN, rest_K1), 1), dim=1)
         return norms
 
     def clear_gradients(self, seats: Sequence[int]) -> None:
