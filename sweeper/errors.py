@@ -108,4 +108,4 @@ class StorageAwayError(StorageError):
 
 
 class WorkerError(SweeperError):
-    """Worker processes died more often than the study tolerates."""
+    """Worker processes died more often than the study tolerates, or none can be started."""

@@ -30,7 +30,10 @@ GELU, and the faster of fp32 and bf16 autocast, of one thread and all. Ours: `ru
 file with `search: {sampler: list}`, all else at its defaults, pruning off; it also evaluates the
 base, writes curves, checkpoints, adapters and manifests, and can be resumed. All arms train the
 same list on the same tokens in the same order from the same initial adapters, without dropout, with
-AdamW (0.9, 0.999, 1e-8), clipping at 1, and are judged on the same validation blocks.
+AdamW (0.9, 0.999, 1e-8), clipping at 1, and are judged on the same validation blocks. The bases of
+T and M were pretrained for 200 steps: on random weights a trial's loss waits at that of the
+tokens' frequencies and leaves it at a moment that rounding decides, so that runs of one and the
+same trial end far apart, and equal is a matter of chance (studies/LOG.md, 2026-11-29).
 
 **Clocks.** *Wall*: from the first trial's set-up (corpus read and tokenized, base loaded) to the
 last trial's result, the making of the base and all imports left out on both sides; for ours it

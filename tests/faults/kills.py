@@ -139,6 +139,11 @@ def kill_pool_workers(field: Field, strikes: int) -> Tally:
     return _kill_program(field, strikes, lambda called: _kill(called.workers()))
 
 
+def kill_servers(field: Field, strikes: int) -> Tally:
+    """SIGKILL of what all workers' children are forked from: they go with it, others come."""
+    return _kill_program(field, strikes, lambda called: _kill(called.servers()))
+
+
 def _kill_program(field: Field, strikes: int, kill: Callable[[Program], bool]) -> Tally:
     random = Random(strikes)
     workers = {"count": 2, "backend": "loky", "threads": 1}

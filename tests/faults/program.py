@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sweeper.study import StudySpec
 from tests.faults.crew import PATIENCE_S
-from tests.faults.processes import with_variable
+from tests.faults.processes import children_of, with_variable
 
 _MARK = "SWEEPER_FAULT"
 _ROOT = Path(__file__).parents[2]
@@ -56,6 +56,10 @@ class Program:
         """Those below that train: the pool's own."""
         return [pid for pid in self.below() if _is_of_pool(pid)]
 
+    def servers(self) -> list[int]:
+        """The one that its workers' children are forked from; those have its command line, too."""
+        return [pid for pid in children_of(self.pid) if b"forking import main" in _command(pid)]
+
     def left(self) -> list[int]:
         """Live processes of it, the parent among them."""
         return with_variable(_MARK, self._value)
@@ -90,8 +94,11 @@ def program(spec: StudySpec, *words: str) -> Iterator[Program]:
 
 
 def _is_of_pool(pid: int) -> bool:
+    return b"loky" in _command(pid) and b"resource_tracker" not in _command(pid)
+
+
+def _command(pid: int) -> bytes:
     try:
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return False
-    return b"loky" in line and b"resource_tracker" not in line
+        return b""

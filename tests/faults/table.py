@@ -34,6 +34,7 @@ FAULTS = (
     Fault("SIGKILL of a child's supervisor", kills.kill_supervisors, 10),
     Fault("SIGKILL of sweeper run (loky)", kills.kill_programs, 8),
     Fault("SIGKILL of a pool's worker (loky)", kills.kill_pool_workers, 8),
+    Fault("SIGKILL of the fork server (loky)", kills.kill_servers, 8),
     Fault("SIGSTOP past the lease", kills.stop_past_lease, 8),
     Fault("SQLite locked, seconds", disk.hold_database, 30),
     Fault("PostgreSQL restarted", outages.restart_postgres, 12),

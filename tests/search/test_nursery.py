@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sweeper.errors import WorkerError
 from sweeper.search.workers.child import Child, ChildDied, call_in_child
 from sweeper.search.workers.nursery import Nursery, NurseryServer
 from tests.faults.processes import children_of, is_alive
@@ -129,6 +130,15 @@ def test_a_folder_for_what_is_temporary_may_have_a_long_path(
         server.close()
     assert not [*long.iterdir()]
     assert not Path(server.address).parent.exists()
+
+
+def test_where_nothing_temporary_can_be_written_it_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "nowhere"))
+
+    with pytest.raises(WorkerError, match=r"No such file.* or set TMPDIR to another folder"):
+        NurseryServer((), {})
 
 
 def test_only_this_user_can_ask_it_for_anything(server: NurseryServer) -> None:

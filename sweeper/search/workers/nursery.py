@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from sweeper.errors import WorkerError
 from sweeper.search.workers.forking import NUM_DESCRIPTORS, NUMBER
 
 _SOCKET = "socket"
@@ -157,27 +158,42 @@ class NurseryServer:
     Args:
         modules: See `Nursery`.
         variables: Likewise.
+
+    Raises:
+        WorkerError: It cannot be started.
     """
 
     def __init__(self, modules: Sequence[str], variables: Mapping[str, str]) -> None:
-        folder = _new_folder()
-        self.address = str(folder / _SOCKET)
-        its_end, self._owning = os.pipe()
+        self._is_closed = False
+        try:
+            folder = _new_folder()
+            self.address = str(folder / _SOCKET)
+            its_end, self._owning = os.pipe()
+            try:
+                self._process = self._started(its_end, folder, modules, variables)
+            finally:
+                os.close(its_end)
+        except OSError as error:
+            raise WorkerError(
+                f"no process to train in can be started ({error}). Next: make room for processes "
+                f"and in {tempfile.gettempdir()}, or set TMPDIR to another folder"
+            ) from error
+
+    def _started(
+        self, its_end: int, folder: Path, modules: Sequence[str], variables: Mapping[str, str]
+    ) -> subprocess.Popen[bytes]:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(self.address)
             listener.listen()
             descriptors = (listener.fileno(), its_end)
-            self._process = subprocess.Popen(
-                [
-                    *(sys.executable, "-c", _BEGIN.format(path=sys.path)),
-                    *map(str, (*descriptors, folder, *modules)),
-                ],
+            begin = _BEGIN.format(path=[*map(str, sys.path)])
+            words = map(str, (*descriptors, folder, *modules))
+            return subprocess.Popen(
+                [sys.executable, "-c", begin, *words],
                 env={**os.environ, **variables},
                 stdin=subprocess.DEVNULL,
                 pass_fds=descriptors,
             )
-        os.close(its_end)
-        self._is_closed = False
 
     @property
     def is_alive(self) -> bool:
