@@ -22,7 +22,7 @@ from sweeper.search.workers.pool import nursery_of
 from sweeper.search.workers.trainers import new_trainer
 from sweeper.search.workers.worker import train_trials
 from sweeper.study import StudySpec
-from tests.faults.processes import children_of, descendants
+from tests.faults.processes import children_of, descendants, fork_servers_of
 
 PATIENCE_S = 240.0
 # Imported once for all workers, what they would else import at their first use included.
@@ -95,7 +95,7 @@ class Worker:
 
     def children(self) -> list[int]:
         """Those in which it trains: forked by its fork server, which it started."""
-        return [pid for server in children_of(self.pid) for pid in children_of(server)]
+        return [pid for server in fork_servers_of(self.pid) for pid in children_of(server)]
 
     def wait(self) -> int:
         """Its exit code, negative for a signal; an error where it never ends."""

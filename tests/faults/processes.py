@@ -26,6 +26,19 @@ def children_of(parent: int) -> list[int]:
     return [pid for pid, its_parent in _living() if its_parent == parent]
 
 
+def fork_servers_of(parent: int) -> list[int]:
+    """Those children from which training processes are forked; these have their command line."""
+    return [pid for pid in children_of(parent) if b"forking import main" in command_of(pid)]
+
+
+def command_of(pid: int) -> bytes:
+    """Its command line, words ended by zeros; nothing where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def descendants(pid: int) -> list[int]:
     """Children, and theirs."""
     return [each for child in children_of(pid) for each in (child, *descendants(child))]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sweeper.study import StudySpec
 from tests.faults.crew import PATIENCE_S
-from tests.faults.processes import children_of, with_variable
+from tests.faults.processes import command_of, fork_servers_of, with_variable
 
 _MARK = "SWEEPER_FAULT"
 _ROOT = Path(__file__).parents[2]
@@ -57,8 +57,8 @@ class Program:
         return [pid for pid in self.below() if _is_of_pool(pid)]
 
     def servers(self) -> list[int]:
-        """The one that its workers' children are forked from; those have its command line, too."""
-        return [pid for pid in children_of(self.pid) if b"forking import main" in _command(pid)]
+        """The one that its workers' children are forked from."""
+        return fork_servers_of(self.pid)
 
     def left(self) -> list[int]:
         """Live processes of it, the parent among them."""
@@ -94,11 +94,4 @@ def program(spec: StudySpec, *words: str) -> Iterator[Program]:
 
 
 def _is_of_pool(pid: int) -> bool:
-    return b"loky" in _command(pid) and b"resource_tracker" not in _command(pid)
-
-
-def _command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
+    return b"loky" in command_of(pid) and b"resource_tracker" not in command_of(pid)

@@ -25,7 +25,7 @@ from sweeper.search.workers.supervision import RemoteDesk
 from sweeper.search.workers.worker import work
 from sweeper.study import Hyperparameters, StudySpec
 from sweeper.training.setup import Setup
-from tests.faults.processes import children_of
+from tests.faults.processes import children_of, fork_servers_of
 from tests.search.conftest import NewStudy
 from tests.search.test_runner import curves
 
@@ -49,8 +49,8 @@ def order_for(spec: StudySpec, *, slots: int = 2) -> WorkOrder:
 
 
 def children() -> list[int]:
-    """Of servers of this process; other processes of tests have none below them."""
-    return [pid for server in children_of(os.getpid()) for pid in children_of(server)]
+    """Forked for this process."""
+    return [pid for server in fork_servers_of(os.getpid()) for pid in children_of(server)]
 
 
 def kill_children() -> None:
