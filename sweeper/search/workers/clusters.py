@@ -49,7 +49,7 @@ def cluster_of(spec: StudySpec) -> Iterator[Cluster | None]:
     To be entered by the main thread: Ray takes over signals, and only there they can be taken back.
 
     Raises:
-        WorkerError: The extra is missing, or nobody answers at the address.
+        WorkerError: The extra is missing, nobody answers at the address, or we are refused there.
     """
     backend, address = spec.workers.backend, spec.workers.address
     if not is_on_cluster(spec):
@@ -68,9 +68,21 @@ def _connected(backend: str, address: str | None, stack: contextlib.ExitStack) -
             f"Next: pip install 'sweeper[{backend}]'"
         ) from error
     except (OSError, TimeoutError, ConnectionError) as error:
+        if "InvalidAuthToken" in str(error.__cause__):  # Ray says it there alone
+            raise WorkerError(
+                f"workers.address: Ray at {address} wants another token than this process has. "
+                "Next: RAY_AUTH_MODE=token, and the cluster's token in RAY_AUTH_TOKEN or in a file "
+                "(RAY_AUTH_TOKEN_PATH, ~/.ray/auth_token), here and on each of its machines"
+            ) from error
         raise WorkerError(
-            f"workers.address: nobody answers at {address} ({type(error).__name__})"
+            f"workers.address: no connection to {address} ({_last_line(error)})"
         ) from error
+
+
+def _last_line(error: BaseException) -> str:
+    """What came first, at its most specific."""
+    lines = str(error.__cause__ or error).split("\n")
+    return next((line for line in reversed(lines) if line.strip()), type(error).__name__)
 
 
 @contextlib.contextmanager
