@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -108,6 +109,23 @@ def test_a_study_of_a_script_runs_to_its_end(new_study: NewStudy, workers: dict[
         assert (manifest.trial, manifest.result is None) == (trial.number, False)
         assert (trial.folder / "output.log").is_file()
     _check_export(spec, results)
+
+
+def test_each_worker_has_one_of_the_gpus_that_may_be_used(
+    new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    script = f'import os; print("on", os.environ["CUDA_VISIBLE_DEVICES"])\n{dedent(SCRIPT)}'
+    workers = {"count": 2, "backend": "loky"}
+    spec = new_study(script, trials=[{"learning_rate": 0.1}], workers=workers)
+
+    run(spec)
+
+    outputs = [path.read_text() for path in spec.output_folder.glob("trials/*/output.log")]
+    gpus = {output.splitlines()[0] for output in outputs}
+    # The one worker may have tried everything while the other was starting.
+    assert gpus <= {"on 3", "on 5"}
+    assert gpus
 
 
 def test_a_best_that_cannot_be_copied_does_not_cost_the_report(new_study: NewStudy) -> None:
