@@ -51,7 +51,7 @@ def run(
 
 
 def _run(study: Path, spec: StudySpec) -> None:
-    """Run a study's trials, and what they have to be held against each other for again.
+    """Run a study's trials, and then those on other seeds where it asks for them.
 
     Raises:
         typer.Exit: A signal came.

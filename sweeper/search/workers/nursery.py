@@ -113,7 +113,8 @@ class Nursery:
             orders: Its end of a one-way connection to it; likewise.
 
         Raises:
-            NurseryGone: There is no server that could fork it, and none could be started.
+            NurseryGone: The server ended before it forked it.
+            WorkerError: There is none, and none can be started.
         """
         if self.address is not None:
             with suppress(NurseryGone):  # then by one of our own
