@@ -6,13 +6,15 @@ import importlib._bootstrap as bootstrap
 import threading
 import time
 from collections.abc import Mapping
+from importlib import import_module
 from typing import Any, Self
 from unittest.mock import patch
 
 from sweeper.search.claim import Claim
 from sweeper.search.store import StudyStore
+from sweeper.search.workers.trainers import training_modules
 from tests.benchmarks.job import Job
-from tests.benchmarks.ours import run_job
+from tests.benchmarks.ours import run_job, write_study
 
 
 class ImportWatch:
@@ -43,7 +45,13 @@ class ImportWatch:
 
 
 def run(payload: Mapping[str, Any]) -> dict[str, Any]:
-    """What a worker of ours imports after it holds its first trial: a study in this process."""
+    """What a worker of ours imports after it holds its first trial: a study in this process.
+
+    Before that it has what its trainers are forked with.
+    """
+    job, workers = Job.read(payload["job"]), {"backend": "inline", "threads": 1}
+    for name in training_modules(write_study(job, "auto", workers, prune=False, num_rungs=1)):
+        import_module(name)
     watch = ImportWatch()
     claim = StudyStore.claim
 
@@ -54,6 +62,6 @@ def run(payload: Mapping[str, Any]) -> dict[str, Any]:
         return taken
 
     with patch.object(StudyStore, "claim", claim_and_watch):
-        run_job(Job.read(payload["job"]), workers={"backend": "inline", "threads": 1})
+        run_job(job, workers=workers)
     watch.__exit__()
     return {"imports_s": watch.seconds}
