@@ -18,18 +18,22 @@ from sweeper.reports import words
 from sweeper.reports.tables import STATE_COLOURS
 from sweeper.search.progress import RunningTrial, Snapshot
 
-_REFRESH_PER_SECOND = 4
+_LEAST_SECONDS = 0.25  # between two pictures
 
 
 class _View:
-    """A panel that lives while the work is under way; none where there is no terminal."""
+    """A panel that lives while the work is under way; none where there is no terminal.
 
-    def __init__(self, console: Console) -> None:
+    It is drawn when there is something new, and not by a thread at all times: on a machine whose
+    cores all train, drawing takes from training.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._live: Live | None = None
+        self._clock = clock
+        self._drawn_at = -_LEAST_SECONDS
         if console.is_terminal:
-            self._live = Live(
-                console=console, refresh_per_second=_REFRESH_PER_SECOND, transient=True
-            )
+            self._live = Live(console=console, auto_refresh=False, transient=True)
 
     def __enter__(self) -> Self:
         if self._live:
@@ -45,6 +49,12 @@ class _View:
         if self._live:
             self._live.stop()
 
+    def _show(self, panel: Callable[[], RenderableType]) -> None:
+        """Draw it, unless the last one was a moment ago; only where there is a terminal."""
+        if self._live and self._clock() - self._drawn_at >= _LEAST_SECONDS:
+            self._live.update(panel(), refresh=True)
+            self._drawn_at = self._clock()
+
 
 class StudyView(_View):
     """Progress of a study: a live panel on a terminal, a line per ended trial elsewhere.
@@ -55,18 +65,16 @@ class StudyView(_View):
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(console)
+        super().__init__(console, clock)
         self._console = console
-        self._clock = clock
         self._began = clock()
         self._first: Snapshot | None = None
         self._last_line = ""
 
     def tell(self, what: str, done: int, total: int) -> None:
         """Show a single piece of work: the base's pretraining."""
-        if self._live:
-            self._live.update(_bar(what, done, total))
-        elif done in (1, total):
+        self._show(lambda: _bar(what, done, total))
+        if not self._live and done in (1, total):
             self._console.print(Text(f"{what}: {done} of {total}"))
 
     def observe(self, snapshot: Snapshot) -> None:
@@ -74,8 +82,8 @@ class StudyView(_View):
         if self._first is None or self._first.part != snapshot.part:
             self._first = snapshot
             self._began = self._clock()
+        self._show(lambda: self.panel(snapshot))
         if self._live:
-            self._live.update(self.panel(snapshot))
             return
         line = _line(snapshot)
         if line != self._last_line:
@@ -185,15 +193,14 @@ class RunView(_View):
 
     def tell(self, what: str, done: int, total: int) -> None:
         """Show a single piece of work."""
-        if self._live:
-            self._live.update(_bar(what, done, total))
+        self._show(lambda: _bar(what, done, total))
 
     def observe(self, point: Point, total_tokens: int) -> None:
         """Show a run's newest point."""
-        if not self._live:
-            return
-        speed = point.tokens / point.seconds if point.seconds else None
-        loss = f"loss {words.nats(point.train_loss)}  lr {words.number(point.learning_rate, '.2e')}"
-        self._live.update(
-            _bar("tokens", point.tokens, total_tokens, f"{loss}  {words.count(speed)} tok/s")
-        )
+        self._show(lambda: _run_bar(point, total_tokens))
+
+
+def _run_bar(point: Point, total_tokens: int) -> Table:
+    speed = point.tokens / point.seconds if point.seconds else None
+    loss = f"loss {words.nats(point.train_loss)}  lr {words.number(point.learning_rate, '.2e')}"
+    return _bar("tokens", point.tokens, total_tokens, f"{loss}  {words.count(speed)} tok/s")

@@ -42,6 +42,7 @@ class Records:
         self.storage = storage
         self._may_be_stale = may_be_stale
         self._seen: list[FrozenTrial] | None = None
+        self._ids: dict[int, int] = {}  # by number; neither ever changes
 
     @cached_property
     def _study_id(self) -> int:
@@ -62,7 +63,10 @@ class Records:
 
     def trial_id(self, number: int) -> int:
         """Optuna's identifier of a trial."""
-        return self.storage.get_trial_id_from_study_id_trial_number(self._study_id, number)
+        if number not in self._ids:
+            find = self.storage.get_trial_id_from_study_id_trial_number
+            self._ids[number] = find(self._study_id, number)
+        return self._ids[number]
 
     def trial(self, trial_id: int) -> FrozenTrial:
         """A trial as it is now."""
@@ -83,4 +87,5 @@ class Records:
 
     def tell(self, number: int, result: Result) -> None:
         """Write down how a trial ended."""
-        tell_result(self.study, self.storage, self.spec, number, result)
+        trial_id = self.trial_id(number)
+        tell_result(self.study, self.storage, self.spec, number, trial_id, result)

@@ -31,6 +31,10 @@ from sweeper.search.workers.worker import work
 from sweeper.study import StudySpec
 
 POLL_SECONDS = 0.5
+# To look on takes from the trainers, where these have all cores: at most this share of one, unless
+# that were less often than every so many seconds.
+LOOKING_SHARE = 0.01
+LONGEST_PAUSE_SECONDS = 5.0
 SAVE_CLOCK_SECONDS = 20.0
 CLUSTER_PATIENCE_SECONDS = 120.0
 MAX_FRUITLESS_ROUNDS = 3  # rounds in which workers died and no trial moved
@@ -59,7 +63,7 @@ def run_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome:
 
     Args:
         spec: The study.
-        observe: Called about twice a second with how the study stands.
+        observe: Called at most twice a second, once in a second or two, with how the study stands.
         tell: Called while the base is being made.
 
     Raises:
@@ -157,8 +161,12 @@ class _Runner:
     def _watch(self, pool: _Pool) -> None:
         """Until its workers have ended."""
         saved_at = time.monotonic()
-        while not (pool.wait(POLL_SECONDS) or self._is_hung(pool)):
+        pause_s = POLL_SECONDS
+        while not (pool.wait(pause_s) or self._is_hung(pool)):
+            began_s = time.thread_time()
             self._observe(take_snapshot(self._store))
+            needed_s = (time.thread_time() - began_s) / LOOKING_SHARE
+            pause_s = min(max(needed_s, POLL_SECONDS), LONGEST_PAUSE_SECONDS)
             if time.monotonic() - saved_at > SAVE_CLOCK_SECONDS:
                 self._clock.save()
                 saved_at = time.monotonic()

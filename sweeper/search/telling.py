@@ -31,7 +31,12 @@ def given_up(spec: StudySpec, trial: FrozenTrial, crashes: int) -> Result:
 
 
 def tell_result(
-    study: optuna.Study, storage: BaseStorage, spec: StudySpec, number: int, result: Result
+    study: optuna.Study,
+    storage: BaseStorage,
+    spec: StudySpec,
+    number: int,
+    trial_id: int,
+    result: Result,
 ) -> None:
     """Tell Optuna how a trial ended; whoever calls it holds the study's lock.
 
@@ -40,11 +45,11 @@ def tell_result(
         storage: Where it is.
         spec: Of the study.
         number: The trial's.
+        trial_id: Optuna's identifier of it.
         result: What it came to.
     """
-    study_id = storage.get_study_id_from_name(spec.folder_name)
-    trial_id = storage.get_trial_id_from_study_id_trial_number(study_id, number)
-    lost = known_lost(spec, storage.get_trial(trial_id))
+    trial = storage.get_trial(trial_id)
+    lost = known_lost(spec, trial)
     values: dict[str, Any] = {
         attrs.STOP_REASON: result.stop.reason.value,
         attrs.EVIDENCE: result.stop.evidence,
@@ -58,7 +63,7 @@ def tell_result(
     if result.overflow is not None:
         values[attrs.OVERFLOW] = {"micro_batch": result.overflow, "place": place_of(spec)}
     set_together(storage, trial_id, values)
-    if attrs.VIOLATION not in storage.get_trial(trial_id).constraints:
+    if attrs.VIOLATION not in trial.constraints:
         Trial(study, trial_id).set_constraint(attrs.VIOLATION, violation(result))
     # The lease stays: whoever is cut off before the last write can do all of it again.
     _end(study, number, result)

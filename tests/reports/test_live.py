@@ -108,3 +108,18 @@ def test_a_single_run_shows_loss_rate_and_speed_on_a_terminal() -> None:
     text = text_of(shown)
     for part in ("200/1000", "5.000", "1.00e-03", "100"):
         assert part in text
+
+
+def test_a_terminal_is_drawn_on_when_there_is_news_and_at_most_four_times_a_second() -> None:
+    shown = console(terminal=True)
+    now = [0.0]
+
+    with StudyView(shown, clock=lambda: now[0]) as view:
+        for step in range(1, 21):
+            now[0] = step / 20
+            view.tell("pretraining", step, 20)
+        before = text_of(shown)
+        now[0] = 60.0
+        assert text_of(shown) == before
+
+    assert [step for step in range(1, 21) if f" {step}/20" in before] == [1, 6, 11, 16]

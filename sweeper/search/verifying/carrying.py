@@ -30,7 +30,7 @@ def verify_study(spec: StudySpec, *, observe: Observe, tell: Tell) -> RunOutcome
 
     Args:
         spec: A study whose search is over.
-        observe: Called about twice a second with how the present look stands.
+        observe: See `run_study`; called with how the present look stands.
         tell: Called while a look is prepared.
 
     Returns:

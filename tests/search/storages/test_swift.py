@@ -77,6 +77,8 @@ def test_trials_in_every_state_are_those_that_optuna_reads(url: str, swift: Base
 
     assert [*map(_told, study.get_trials())] == _as_optuna_lists_them(url, "small")
     assert [*map(_told, other.get_trials())] == _as_optuna_lists_them(url, "other")
+    one_by_one = [swift.get_trial(trial._trial_id) for trial in study.get_trials()]
+    assert [*map(_told, one_by_one)] == _as_optuna_lists_them(url, "small")
 
 
 def test_what_another_process_writes_is_seen_where_a_trial_has_not_ended(
@@ -131,3 +133,5 @@ def test_hundreds_of_unfinished_trials_are_read_as_well(url: str, swift: BaseSto
 def test_a_study_that_is_not_there_is_no_empty_one(swift: BaseStorage) -> None:
     with pytest.raises(KeyError):
         swift.get_all_trials(99)
+    with pytest.raises(KeyError):
+        swift.get_trial(99)
