@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from sweeper.errors import WorkerError
+from sweeper.search.workers import nursery
 from sweeper.search.workers.child import Child, ChildDied, call_in_child
 from sweeper.search.workers.nursery import Nursery, NurseryServer
-from tests.faults.processes import children_of, is_alive
+from tests.faults.processes import children_of, fork_servers_of, is_alive
 from tests.search.processes import answer, say_and_wait
 from tests.search.test_runner import wait_for
 
@@ -139,6 +141,33 @@ def test_where_nothing_temporary_can_be_written_it_says_what_to_do(
 
     with pytest.raises(WorkerError, match=r"No such file.* or set TMPDIR to another folder"):
         NurseryServer((), {})
+
+
+def test_one_that_says_nothing_keeps_nobody_waiting(server: NurseryServer, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.connect(server.address)
+
+        assert call_in_child(answer, (), nursery_at(server), tmp_path / "log")["pid"]
+
+        silent.setblocking(False)
+        with pytest.raises(BlockingIOError):  # it was not sent away first
+            silent.recv(1)
+
+
+def test_a_death_is_told_where_the_server_is_suspended(
+    server: NurseryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nursery, "_LAST_SECONDS", 0.2)
+    with Child(_wait, (), nursery_at(server), tmp_path / "log") as child:
+        assert child.receive(timeout_s=30) == "here"
+        wait_for(lambda: child.written().endswith("\n"))
+        pid = int(child.written())
+        (parent,) = [each for each in fork_servers_of(os.getpid()) if pid in children_of(each)]
+        os.kill(parent, signal.SIGSTOP)
+        os.kill(pid, signal.SIGKILL)
+
+        with pytest.raises(ChildDied, match="SIGKILL"):
+            child.receive(timeout_s=30)
 
 
 def test_only_this_user_can_ask_it_for_anything(server: NurseryServer) -> None:

@@ -111,7 +111,7 @@ class Child:
         self._process.signal(signal.SIGABRT)  # `faulthandler` prints the stacks
         self._process.wait(_LAST_WORDS_SECONDS)
         self._process.signal(signal.SIGKILL)
-        self._process.wait()
+        self._process.end()
         return ChildDied(how, self.written())
 
     def written(self) -> str:
@@ -122,7 +122,7 @@ class Child:
             return ""
 
     def _death(self) -> ChildDied:
-        return ChildDied(_how_it_ended(self._process.wait() or 0), self.written())
+        return ChildDied(_how_it_ended(self._process.end()), self.written())
 
 
 def call_in_child(

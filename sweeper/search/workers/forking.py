@@ -1,8 +1,9 @@
 """The process that training processes are forked from, with all loaded that they need.
 
-It serves one client at a time: a client hands over four descriptors and gets a process number, and
-later, by one of the descriptors, how that process ended. It outlives the process that started it
-while any of those lives that it has forked, so that they can leave as they see fit, and ends then.
+A client hands over four descriptors and gets a process number, and later, by one of the
+descriptors, how that process ended; one that connects and says nothing keeps nobody waiting. The
+server outlives the process that started it while any of those lives that it has forked, so that
+they can leave as they see fit, and ends then.
 
 Python's own fork server works for the process that started it alone; this one works for all
 workers of a run, which would otherwise load torch once each.
@@ -31,7 +32,6 @@ Work = Callable[[int, int], None]
 NUMBER = struct.Struct("!i")  # a process, or how it ended as `waitstatus_to_exitcode` says it
 NUM_DESCRIPTORS = 4
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_CLIENT_SECONDS = 10.0  # for one that has connected to say what it wants
 
 
 def die_with_parent() -> None:
@@ -102,7 +102,7 @@ class _Server:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._wakeup)
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        self._selector.register(self._listener, selectors.EVENT_READ, self._fork)
+        self._selector.register(self._listener, selectors.EVENT_READ, self._welcome)
         self._selector.register(self._owner, selectors.EVENT_READ, self._lose_owner)
         self._selector.register(self._deaths, selectors.EVENT_READ, self._reap)
         while self._has_owner or self._ears:
@@ -128,15 +128,20 @@ class _Server:
                     os.write(ear, NUMBER.pack(os.waitstatus_to_exitcode(status)))
                 os.close(ear)
 
-    def _fork(self) -> None:
+    def _welcome(self) -> None:
         client, _ = self._listener.accept()
+        self._selector.register(client, selectors.EVENT_READ, lambda: self._fork(client))
+
+    def _fork(self, client: socket.socket) -> None:
+        self._selector.unregister(client)
         with client:
-            client.settimeout(_CLIENT_SECONDS)
             try:
                 _, given, _, _ = socket.recv_fds(client, 1, NUM_DESCRIPTORS)
             except OSError:  # gone again
                 return
             if len(given) != NUM_DESCRIPTORS:  # likewise
+                for descriptor in given:
+                    os.close(descriptor)
                 return
             calls, orders, lifeline, ear = given
             here = os.getpid()
@@ -168,8 +173,10 @@ class _Server:
     def _forget_all(self) -> None:
         """In a child: close what is the server's."""
         signal.set_wakeup_fd(-1)
+        for key in self._selector.get_map().values():
+            if isinstance(key.fileobj, socket.socket):  # the listener, and who is still to speak
+                key.fileobj.close()
         self._selector.close()
-        self._listener.close()
         for descriptor in (self._owner, self._deaths, self._wakeup, *self._ears.values()):
             os.close(descriptor)
 

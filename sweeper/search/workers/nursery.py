@@ -20,6 +20,7 @@ from sweeper.errors import WorkerError
 from sweeper.search.workers.forking import NUM_DESCRIPTORS, NUMBER
 
 _SOCKET = "socket"
+_LAST_SECONDS = 10.0  # for the server to say how a process ended that has
 _MOST_PATH_BYTES = 100  # of a Unix socket's address; the system's limit is a little higher
 _BEGIN = """
 import sys
@@ -63,6 +64,17 @@ class Forked:
             self._exit_code = NUMBER.unpack(said)[0] if said else -signal.SIGKILL
         return self._exit_code
 
+    def end(self) -> int:
+        """How it ended, which it has, or is about to.
+
+        Returns:
+            -SIGKILL where nobody says so within seconds: what forked it is suspended.
+        """
+        if self.wait(_LAST_SECONDS) is None:
+            self._exit_code = -signal.SIGKILL
+        assert self._exit_code is not None
+        return self._exit_code
+
     def signal(self, number: int) -> None:
         """Send it a signal, if it has not ended."""
         if self.wait(0) is None:
@@ -72,7 +84,7 @@ class Forked:
     def close(self) -> None:
         """End it at once, if it has not ended."""
         self.signal(signal.SIGKILL)
-        self.wait()
+        self.end()
         self._ear.close()
         self._lifeline.close()
 
