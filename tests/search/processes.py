@@ -1,4 +1,4 @@
-"""What a test has another process do."""
+"""What a test has another process do; it loads next to nothing first."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from sweeper.errors import BaseError
 from sweeper.search.workers.child import call_in_child
 from sweeper.search.workers.nursery import Nursery, NurseryServer
-from sweeper.search.workers.orders import WorkOrder, WorkReport
-from sweeper.search.workers.outpost import Mission
-
-
-def report_processes(order: WorkOrder) -> WorkReport:
-    """Train nothing, and say where that was."""
-    threads = os.environ.get("OMP_NUM_THREADS")
-    assert order.parent_pid is not None
-    return WorkReport(f"{os.getpid()} under {order.parent_pid}, {threads} thread", 7)
 
 
 def answer(order: tuple[str, ...]) -> dict[str, object]:
@@ -65,12 +57,13 @@ def say_and_wait(_: object) -> None:
         time.sleep(60)
 
 
+def be_here_and_wait(calls: Connection, _: Connection) -> None:
+    """The same for `Child` itself: say so to the supervisor, too."""
+    calls.send("here")
+    say_and_wait(None)
+
+
 def wait_deaf(_: object) -> None:
     """Say which process this is, and wait in a call that keeps all of Python waiting."""
     print(os.getpid(), flush=True)
     ctypes.PyDLL(None).sleep(600)
-
-
-def report_mission(mission: Mission) -> WorkReport:
-    """Train nothing, and say what for."""
-    return WorkReport(f"would have worked on {mission.path}", 7)

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,7 @@ from sweeper.search.workers import nursery
 from sweeper.search.workers.child import Child, ChildDied, call_in_child
 from sweeper.search.workers.nursery import Nursery, NurseryServer
 from tests.faults.processes import children_of, fork_servers_of, is_alive
-from tests.search.processes import answer, say_and_wait
+from tests.search.processes import answer, be_here_and_wait
 from tests.search.test_runner import wait_for
 
 HERE = Path(__file__).parent.parent.parent
@@ -84,7 +83,7 @@ def test_a_server_that_was_killed_takes_its_children_along_and_is_replaced(
 ) -> None:
     log = tmp_path / "log"
     first = call_in_child(answer, (), nursery_at(server), tmp_path / "first")["parent"]
-    with Child(_wait, (), nursery_at(server), log) as child:
+    with Child(be_here_and_wait, (), nursery_at(server), log) as child:
         assert child.receive(timeout_s=30) == "here"
         os.kill(int(str(first)), signal.SIGKILL)
         with pytest.raises(ChildDied, match="SIGKILL"):
@@ -97,15 +96,10 @@ def test_a_server_that_was_killed_takes_its_children_along_and_is_replaced(
     assert not server.is_alive
 
 
-def _wait(calls: Connection, _: Connection) -> None:
-    calls.send("here")
-    say_and_wait(None)
-
-
 def test_it_outlives_who_started_it_as_long_as_a_child_does(tmp_path: Path) -> None:
     owner = start(f"serve_and_wait({str(tmp_path / 'address')!r})")
     address = said_in(tmp_path / "address", owner)
-    with Child(_wait, (), Nursery(address=address), tmp_path / "log") as child:
+    with Child(be_here_and_wait, (), Nursery(address=address), tmp_path / "log") as child:
         assert child.receive(timeout_s=30) == "here"
         (server,) = children_of(owner.pid)
         owner.kill()
@@ -158,7 +152,7 @@ def test_a_death_is_told_where_the_server_is_suspended(
     server: NurseryServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nursery, "_LAST_SECONDS", 0.2)
-    with Child(_wait, (), nursery_at(server), tmp_path / "log") as child:
+    with Child(be_here_and_wait, (), nursery_at(server), tmp_path / "log") as child:
         assert child.receive(timeout_s=30) == "here"
         wait_for(lambda: child.written().endswith("\n"))
         pid = int(child.written())

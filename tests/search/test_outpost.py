@@ -17,7 +17,7 @@ from sweeper.search.workers.outpost import Mission, kept_fresh, send_out
 from sweeper.search.workers.pool import nursery_of
 from sweeper.training.setup import PrecisionChoice, Setup
 from tests.search.fakes import spec_at
-from tests.search.processes import report_mission
+from tests.search.work import report_mission
 
 
 def order_at(folder: Path) -> WorkOrder:

@@ -31,7 +31,7 @@ from sweeper.study import StudySpec, load_study
 from sweeper.training.manifest import hash_files, read_manifest
 from tests.search.conftest import NewStudy
 from tests.search.fakes import run_faked, spec_at
-from tests.search.processes import report_processes
+from tests.search.work import report_processes
 
 DEADLINE_S = 180.0  # of a test; none takes so long but on a busy machine
 TWINS: dict[str, Any] = {
