@@ -20,6 +20,7 @@ from sweeper.commands.storage import storage
 from sweeper.commands.study import dashboard, report, run, schema, status, validate, worker
 from sweeper.commands.terms import fail
 from sweeper.errors import SweeperError
+from sweeper.search.workers.signals import leaving_at_once
 
 app = typer.Typer(
     name="sweeper",
@@ -38,7 +39,8 @@ def main() -> None:
     # Else the interpreter looks for garbage among all of Optuna, pyplot and torch as it ends.
     atexit.register(gc.freeze)
     try:
-        app()
+        with leaving_at_once():
+            app()
     except SweeperError as error:
         fail(str(error), error.exit_code)
     except KeyboardInterrupt:

@@ -151,9 +151,10 @@ def dashboard(
     try:
         code = process.wait()
     except KeyboardInterrupt:
+        return
+    finally:
         process.terminate()
         process.wait()
-        return
     if code:
         raise SweeperError(
             f"optuna-dashboard ended with code {code}; is port {port} taken? Try --port {port + 1}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -27,6 +29,39 @@ KUBERNETES = {"KUBERNETES_SERVICE_HOST": "10.0.0.1"}
 )
 def test_the_exit_code_tells_who_asked(number: int, environment: dict[str, str], code: int) -> None:
     assert exit_code(number, environment) == code
+
+
+@pytest.mark.parametrize(
+    ("number", "environment", "code"),
+    [(signal.SIGTERM, {}, 143), (signal.SIGTERM, KUBERNETES, 75), (signal.SIGUSR1, SLURM, 75)],
+)
+@pytest.mark.parametrize("busy_with", ["time.sleep(60)", "call_back(); time.sleep(60)"])
+def test_before_a_study_is_under_way_the_program_leaves_at_once_and_says_why(
+    number: int, environment: dict[str, str], code: int, busy_with: str
+) -> None:
+    """Also out of a callback, where Python drops whatever is raised."""
+    program = f"""
+import os, time, weakref
+from sweeper.search.workers.signals import leaving_at_once
+class Thing: pass
+def call_back():
+    thing = Thing()
+    watch = weakref.ref(thing, lambda _: (print("here", flush=True), time.sleep(60)))
+    del thing
+with leaving_at_once():
+    if {"call_back" not in busy_with}: print("here", flush=True)
+    {busy_with}
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    with process:
+        assert process.stdout.readline() == b"here\n"
+        process.send_signal(number)
+        assert process.wait(60) == code
 
 
 def test_signals_are_collected_in_order_and_handlers_are_put_back() -> None:

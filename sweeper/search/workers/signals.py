@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 import time
@@ -15,6 +16,27 @@ LEAVING = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 _ECHO_SECONDS = 1.0
 # Both send SIGTERM before they take a machine away, and set these for all that they start.
 _SCHEDULERS = ("SLURM_JOB_ID", "KUBERNETES_SERVICE_HOST")
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """Have a scheduler's signals end the program where it stands, with the exit code that says so.
+
+    For what comes before and after `leaving_signals`. The system's own answer would be another
+    code, and none at all from the first process of a container, which ignores what it does not
+    handle: it would go on until it is killed.
+    """
+
+    def leave(number: int, _: object) -> None:
+        # Not by an exception: where one comes into a finalizer or a callback, it is lost.
+        os._exit(exit_code(number, os.environ))
+
+    before = {number: signal.signal(number, leave) for number in LEAVING if number != signal.SIGINT}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager
