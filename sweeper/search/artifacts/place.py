@@ -11,13 +11,10 @@ from typing import IO, Any
 from optuna.artifacts import Boto3ArtifactStore, FileSystemArtifactStore
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from sweeper.errors import StorageError
 from sweeper.files import sync_file, sync_folder
+from sweeper.search.artifacts.bucket import open_bucket, words_of
 from sweeper.study import StudySpec
 from sweeper.study.artifacts_place import bucket_and_prefix
-from sweeper.study.storage_url import without_password
-
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 2
 
 
 class PlaceAway(Exception):
@@ -91,15 +88,14 @@ class Place:
 def _words(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
-    lines = str(error).splitlines() or [type(error).__name__]
-    return without_password(lines[0])
+    return words_of(error)
 
 
 def open_place(spec: StudySpec) -> Place | None:
     """The place that a study names; None where it names none.
 
     Raises:
-        StorageError: Something is not installed.
+        StorageError: S3's client is not installed, or told what it cannot use.
     """
     if spec.artifacts is None:
         return None
@@ -107,7 +103,9 @@ def open_place(spec: StudySpec) -> Place | None:
     if parts is None:
         return Place(_Folder(spec.folder / spec.artifacts, spec.folder_name), "", (OSError,))
     bucket, prefix = parts
-    return _open_bucket(bucket, "/".join(filter(None, (prefix, spec.folder_name))) + "/")
+    store, errors = open_bucket(bucket)
+    prefix = "/".join(filter(None, (prefix, spec.folder_name))) + "/"
+    return Place(store, prefix, errors)
 
 
 class _Folder(FileSystemArtifactStore):
@@ -133,27 +131,3 @@ class _Folder(FileSystemArtifactStore):
     def open_reader(self, artifact_id: str) -> Any:
         self._folder.parent.stat()  # else a folder that is not mounted would say: not found
         return super().open_reader(artifact_id)
-
-
-def _open_bucket(bucket: str, prefix: str) -> Place:
-    """Endpoint, region and keys come from AWS's own variables and files."""
-    try:
-        import boto3
-        from boto3.exceptions import Boto3Error
-        from botocore.config import Config
-        from botocore.exceptions import BotoCoreError, ClientError
-    except ImportError as error:
-        raise StorageError(
-            "artifacts: S3 needs its client. Next: pip install 'sweeper[s3]'"
-        ) from error
-    config = Config(
-        connect_timeout=_CONNECT_SECONDS,
-        read_timeout=_READ_SECONDS,
-        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
-    )
-    try:
-        client = boto3.client("s3", config=config)
-    except (BotoCoreError, ValueError) as error:  # no such profile, no such endpoint
-        raise StorageError(f"artifacts: {_words(error)}") from error
-    store = Boto3ArtifactStore(bucket, client, avoid_buf_copy=True)
-    return Place(store, prefix, (BotoCoreError, ClientError, Boto3Error, OSError))

@@ -1,0 +1,46 @@
+"""A bucket on any server that speaks S3, by way of Optuna's store."""
+
+from __future__ import annotations
+
+from optuna.artifacts import Boto3ArtifactStore
+
+from sweeper.errors import StorageError
+from sweeper.study.storage_url import without_password
+
+_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 2
+
+
+def open_bucket(name: str) -> tuple[Boto3ArtifactStore, tuple[type[Exception], ...]]:
+    """A bucket, and what it raises while it cannot be reached.
+
+    Endpoint, region and keys come from AWS's own variables and files.
+
+    Raises:
+        StorageError: S3's client is not installed, or told what it cannot use.
+    """
+    try:
+        import boto3
+        from boto3.exceptions import Boto3Error
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ImportError as error:
+        raise StorageError(
+            "artifacts: S3 needs its client. Next: pip install 'sweeper[s3]'"
+        ) from error
+    config = Config(
+        connect_timeout=_CONNECT_SECONDS,
+        read_timeout=_READ_SECONDS,
+        retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+    )
+    try:
+        client = boto3.client("s3", config=config)
+    except (BotoCoreError, ValueError) as error:  # no such profile, no such endpoint
+        raise StorageError(f"artifacts: {words_of(error)}") from error
+    store = Boto3ArtifactStore(name, client, avoid_buf_copy=True)
+    return store, (BotoCoreError, ClientError, Boto3Error, OSError)
+
+
+def words_of(error: Exception) -> str:
+    """What went wrong, without passwords."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return without_password(lines[0])
