@@ -31,6 +31,9 @@ def open_bucket(name: str) -> tuple[Boto3ArtifactStore, tuple[type[Exception], .
         connect_timeout=_CONNECT_SECONDS,
         read_timeout=_READ_SECONDS,
         retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+        # Else what is sent by TLS has its checksum behind it, which many servers but Amazon's
+        # refuse. The storage has a checksum of every archive.
+        request_checksum_calculation="when_required",
     )
     try:
         client = boto3.client("s3", config=config)

@@ -7,13 +7,17 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import boto3
+import botocore.session
 import pytest
+from botocore.awsrequest import AWSResponse
+from urllib3 import HTTPResponse
 
 from sweeper.errors import StorageError
 from sweeper.search.artifacts.place import NotThere, Place, PlaceAway, open_place
-from tests.search.artifacts.buckets import Bucket
+from tests.search.artifacts.buckets import CEPH, Bucket
 from tests.search.fakes import spec_at
 
 
@@ -32,7 +36,7 @@ def place_at(folder: Path, artifacts: str) -> Place:
     return place
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", "moto", *CEPH])
 def ground(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Ground]:
@@ -40,8 +44,8 @@ def ground(
         (tmp_path / "store").mkdir()
         yield Ground(place_at(tmp_path, "./store"), lambda: shutil.rmtree(tmp_path / "store"))
     else:
-        with Bucket(monkeypatch) as bucket:
-            yield Ground(place_at(tmp_path, "s3://bucket/of/mine"), bucket.close)
+        with Bucket(monkeypatch, request.param) as bucket:
+            yield Ground(place_at(tmp_path, "s3://bucket/of/mine"), bucket.server.kill)
 
 
 def content_of(place: Place, name: str, most_bytes: int = 100) -> bytes:
@@ -76,27 +80,53 @@ def test_a_place_that_is_away_is_not_an_empty_one(ground: Ground) -> None:
     ground.place.remove("one.tar")
 
 
-def test_a_bucket_that_is_not_there_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with Bucket(monkeypatch), pytest.raises(PlaceAway, match="NoSuchBucket"):
-        place_at(tmp_path, "s3://another").put("one.tar", io.BytesIO(b"first"))
+def test_a_bucket_that_is_not_there_is_said(tmp_path: Path, bucket: Bucket) -> None:
+    place = place_at(tmp_path, "s3://another/of/mine")
+    with pytest.raises(PlaceAway, match="NoSuchBucket"):
+        place.put("one.tar", io.BytesIO(b"first"))
 
 
-def test_two_studies_in_a_bucket_and_its_prefix(
+def test_two_studies_in_a_bucket_and_its_prefix(tmp_path: Path, bucket: Bucket) -> None:
+    place_at(tmp_path, "s3://bucket/of/mine").put("one.tar", io.BytesIO(b"first"))
+    assert bucket.names() == ["of/mine/small/one.tar"]
+
+
+def test_a_place_that_was_away_has_what_it_had(tmp_path: Path, bucket: Bucket) -> None:
+    place = place_at(tmp_path, "s3://bucket")
+    place.put("one.tar", io.BytesIO(b"first"))
+    bucket.server.kill()
+    with pytest.raises(PlaceAway, match="Could not connect"):
+        place.put("two.tar", io.BytesIO(b"second"))
+    bucket.server.start()
+    place.put("two.tar", io.BytesIO(b"second"))
+    assert content_of(place, "one.tar") == b"first"
+    assert content_of(place, "two.tar") == b"second"
+
+
+def test_an_archive_is_sent_as_servers_other_than_amazons_take_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Bucket(monkeypatch):
-        place_at(tmp_path, "s3://bucket/of/mine").put("one.tar", io.BytesIO(b"first"))
-        listed = boto3.client("s3").list_objects_v2(Bucket="bucket")["Contents"]
-        assert [thing["Key"] for thing in listed] == ["of/mine/small/one.tar"]
+    sent = []
+
+    def answer(request: Any, **_: object) -> AWSResponse:
+        sent.append(request.headers)
+        return AWSResponse(request.url, 200, {}, HTTPResponse(io.BytesIO()))
+
+    with Bucket(monkeypatch) as bucket:
+        bucket.set("AWS_ENDPOINT_URL_S3", "https://127.0.0.1")
+        session = botocore.session.get_session()
+        session.register("before-send.s3.PutObject", answer)
+        boto3.setup_default_session(botocore_session=session)
+        place_at(tmp_path, "s3://bucket").put("one.tar", io.BytesIO(b"first"))
+    (headers,) = sent
+    assert headers["Content-Length"] == "5"
+    assert not {"Transfer-Encoding", "X-Amz-Trailer"} & set(headers)
 
 
 def test_a_profile_that_is_not_there_is_said_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Bucket(monkeypatch):
-        monkeypatch.setenv("AWS_PROFILE", "nobody")
-        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    with Bucket(monkeypatch) as bucket:
+        bucket.set("AWS_PROFILE", "nobody")
         with pytest.raises(StorageError, match=r"artifacts: .*nobody"):
             place_at(tmp_path, "s3://bucket")

@@ -20,8 +20,10 @@ from sweeper.search.storage import trial_folder
 from sweeper.search.store import StudyStore
 from sweeper.study import StudySpec
 from sweeper.training.lost import read_lost
+from tests.ceph import SECRET
 from tests.program import call
 from tests.search.artifacts.buckets import Bucket
+from tests.search.artifacts.conftest import Shelf
 from tests.search.artifacts.machines import archives, eager_worker, join, kill, machines
 from tests.search.conftest import NewStudy
 from tests.search.test_runner import DEADLINE_S, UNPRUNED, curves, run_to_the_end, wait_for
@@ -64,11 +66,13 @@ def left_half_way(spec: StudySpec, step: int = 4) -> None:
 
 
 def test_another_machine_goes_on_from_a_killed_workers_checkpoint_to_the_bit(
-    new_study: NewStudy, tmp_path: Path
+    new_study: NewStudy, tmp_path: Path, shelf: Shelf
 ) -> None:
     whole = new_study("whole", **ALONE)
     run_to_the_end(whole)
-    first, second, third = machines(new_study, tmp_path, "first", "second", "third", **ALONE)
+    first, second, third = machines(
+        new_study, tmp_path, "first", "second", "third", place=shelf.place, **ALONE
+    )
     left_half_way(first)
     known = record_of(first, 0)
 
@@ -83,7 +87,7 @@ def test_another_machine_goes_on_from_a_killed_workers_checkpoint_to_the_bit(
     assert lost == read_lost(trial_folder(second, 0)).tokens
     tokens_per_step = 256
     assert lost == known.tokens - known.newest.step * tokens_per_step
-    assert len(archives(tmp_path)) == 1  # older ones are gone
+    assert len(shelf.names()) == 1  # older ones are gone
 
     ended = call("report", "study.yaml", cwd=third.folder)
     assert (ended.returncode, ended.stderr) == (0, "")
@@ -103,9 +107,9 @@ def test_another_machine_goes_on_from_a_killed_workers_checkpoint_to_the_bit(
 
 @pytest.mark.long
 def test_a_preempted_worker_leaves_its_last_step_to_another_machine(
-    new_study: NewStudy, tmp_path: Path
+    new_study: NewStudy, tmp_path: Path, shelf: Shelf
 ) -> None:
-    first, second = machines(new_study, tmp_path, "first", "second", **ALONE)
+    first, second = machines(new_study, tmp_path, "first", "second", place=shelf.place, **ALONE)
     with eager_worker(first) as process:
         wait_for(sent(first, 4), but=process.poll)
         process.send_signal(signal.SIGUSR1)
@@ -159,11 +163,11 @@ def test_archives_that_are_gone_cost_what_they_held_and_are_counted(
 
 @pytest.mark.long
 def test_the_machine_that_comes_back_takes_the_newer_state_not_its_own(
-    new_study: NewStudy, tmp_path: Path
+    new_study: NewStudy, tmp_path: Path, shelf: Shelf
 ) -> None:
     whole = new_study("whole", **ALONE)
     run_to_the_end(whole)
-    first, second = machines(new_study, tmp_path, "first", "second", **ALONE)
+    first, second = machines(new_study, tmp_path, "first", "second", place=shelf.place, **ALONE)
     left_half_way(first)
     there = record_of(first, 0)
     left_half_way(second, step=there.step + 8)
@@ -186,7 +190,8 @@ def test_while_the_place_is_away_training_goes_on_and_is_sent_by_the_next_worker
     monkeypatch.setattr(shipping, "PATIENCE_SECONDS", 0.0)
     monkeypatch.setattr(fetching, "PATIENCE_SECONDS", 0.0)
     first, second = machines(new_study, tmp_path, "first", "second")
-    shutil.rmtree(tmp_path / "store")
+    store = tmp_path / "store"
+    shutil.rmtree(store)
 
     join(first)
 
@@ -197,7 +202,7 @@ def test_while_the_place_is_away_training_goes_on_and_is_sent_by_the_next_worker
     assert curves(second) == {}
     caplog.clear()
 
-    (tmp_path / "store").mkdir()
+    store.mkdir()
     run_to_the_end(first)
 
     assert len(archives(tmp_path)) == len(curves(first))
@@ -220,23 +225,22 @@ def test_without_a_place_nothing_is_sent_or_written(new_study: NewStudy, tmp_pat
 
 @pytest.mark.long
 def test_a_bucket_serves_as_well_and_nobody_is_told_its_keys(
-    new_study: NewStudy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_study: NewStudy, tmp_path: Path, bucket: Bucket
 ) -> None:
-    with Bucket(monkeypatch) as bucket:
-        first, second = machines(
-            new_study, tmp_path, "first", "second", place="s3://bucket/sweeps", **ALONE
-        )
-        with eager_worker(first) as process:
-            wait_for(sent(first, 4), but=process.poll)
-            out, err = kill(process)
-        join(second)
-        bucket.close()
-        known = record_of(second, 0)
-        assert known.is_final
-        assert trials(second)[0].user_attrs[attrs.CRASHES] == 1
-        ended = call("report", "study.yaml", cwd=first.folder)
+    first, second = machines(
+        new_study, tmp_path, "first", "second", place="s3://bucket/sweeps", **ALONE
+    )
+    with eager_worker(first) as process:
+        wait_for(sent(first, 4), but=process.poll)
+        out, err = kill(process)
+    join(second)
+    bucket.server.kill()
+    known = record_of(second, 0)
+    assert known.is_final
+    assert trials(second)[0].user_attrs[attrs.CRASHES] == 1
+    ended = call("report", "study.yaml", cwd=first.folder)
 
     assert ended.returncode == 0
     written = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
     said = out + err + ended.stdout + ended.stderr
-    assert not [text for text in (*written, said.encode()) if b"the-secret" in text]
+    assert not [text for text in (*written, said.encode()) if SECRET.encode() in text]
