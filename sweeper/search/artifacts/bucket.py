@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from optuna.artifacts import Boto3ArtifactStore
+from optuna.artifacts.exceptions import ArtifactNotFound
 
 from sweeper.errors import StorageError
 from sweeper.study.storage_url import without_password
@@ -10,7 +13,20 @@ from sweeper.study.storage_url import without_password
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 2
 
 
-def open_bucket(name: str) -> tuple[Boto3ArtifactStore, tuple[type[Exception], ...]]:
+class Bucket(Boto3ArtifactStore):
+    """An archive is one object."""
+
+    def open_reader(self, artifact_id: str) -> Any:
+        try:
+            return super().open_reader(artifact_id)
+        except ArtifactNotFound as error:
+            # Optuna takes a bucket that is not there, and any server's 404, for an empty place.
+            if error.__cause__ is not None and _code(error.__cause__) != "NoSuchKey":
+                raise error.__cause__ from None
+            raise
+
+
+def open_bucket(name: str) -> tuple[Bucket, tuple[type[Exception], ...]]:
     """A bucket, and what it raises while it cannot be reached.
 
     Endpoint, region and keys come from AWS's own variables and files.
@@ -39,7 +55,7 @@ def open_bucket(name: str) -> tuple[Boto3ArtifactStore, tuple[type[Exception], .
         client = boto3.client("s3", config=config)
     except (BotoCoreError, ValueError) as error:  # no such profile, no such endpoint
         raise StorageError(f"artifacts: {words_of(error)}") from error
-    store = Boto3ArtifactStore(name, client, avoid_buf_copy=True)
+    store = Bucket(name, client, avoid_buf_copy=True)
     return store, (BotoCoreError, ClientError, Boto3Error, OSError)
 
 
@@ -47,3 +63,10 @@ def words_of(error: Exception) -> str:
     """What went wrong, without passwords."""
     lines = str(error).splitlines() or [type(error).__name__]
     return without_password(lines[0])
+
+
+def _code(error: BaseException) -> str | None:
+    """The server's name for an error; None where it is not the server's."""
+    response = getattr(error, "response", None) or {}
+    code = response.get("Error", {}).get("Code")
+    return None if code is None else str(code)

@@ -80,10 +80,13 @@ def test_a_place_that_is_away_is_not_an_empty_one(ground: Ground) -> None:
     ground.place.remove("one.tar")
 
 
-def test_a_bucket_that_is_not_there_is_said(tmp_path: Path, bucket: Bucket) -> None:
+def test_a_bucket_that_is_not_there_is_away_and_not_empty(tmp_path: Path, bucket: Bucket) -> None:
     place = place_at(tmp_path, "s3://another/of/mine")
     with pytest.raises(PlaceAway, match="NoSuchBucket"):
         place.put("one.tar", io.BytesIO(b"first"))
+    with pytest.raises(PlaceAway, match="NoSuchBucket"):
+        content_of(place, "one.tar")
+    place.remove("one.tar")
 
 
 def test_two_studies_in_a_bucket_and_its_prefix(tmp_path: Path, bucket: Bucket) -> None:
