@@ -11,10 +11,20 @@ from sweeper.errors import StorageError
 from sweeper.study.storage_url import without_password
 
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 2
+_LARGEST_PIECE = 5 << 30  # bytes; S3 takes no more at a time
 
 
 class Bucket(Boto3ArtifactStore):
-    """An archive is one object."""
+    """An archive is one object, sent in one piece.
+
+    In parts, those of a sender that died would stay for ever, unseen and paid for.
+    """
+
+    def write(self, artifact_id: str, content_body: Any) -> None:
+        from boto3.s3.transfer import TransferConfig
+
+        whole = TransferConfig(multipart_threshold=_LARGEST_PIECE)
+        self.client.upload_fileobj(content_body, self.bucket, artifact_id, Config=whole)
 
     def open_reader(self, artifact_id: str) -> Any:
         try:

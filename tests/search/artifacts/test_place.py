@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +23,7 @@ from sweeper.errors import StorageError
 from sweeper.search.artifacts.place import NotThere, Place, PlaceAway, open_place
 from tests.search.artifacts.buckets import CEPH, Bucket
 from tests.search.fakes import spec_at
+from tests.servers import ROOT
 
 
 @dataclass(frozen=True)
@@ -104,6 +109,33 @@ def test_a_place_that_was_away_has_what_it_had(tmp_path: Path, bucket: Bucket) -
     place.put("two.tar", io.BytesIO(b"second"))
     assert content_of(place, "one.tar") == b"first"
     assert content_of(place, "two.tar") == b"second"
+
+
+_DYING_SENDER = """
+import io, os, signal, sys
+from pathlib import Path
+from tests.search.artifacts.test_place import place_at
+
+class Content(io.FileIO):
+    def read(self, size=-1):
+        if self.tell() > 20_000_000:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(size)
+
+place_at(Path(sys.argv[1]), "s3://bucket").put("one.tar", Content(sys.argv[2]))
+"""
+
+
+def test_nothing_is_left_of_an_archive_whose_sender_died(tmp_path: Path, bucket: Bucket) -> None:
+    content = tmp_path / "content"
+    content.write_bytes(bytes(30_000_000))
+    sender = subprocess.run(
+        [sys.executable, "-c", _DYING_SENDER, str(tmp_path), str(content)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert sender.returncode == -signal.SIGKILL
+    assert bucket.names() == bucket.unfinished() == []
 
 
 def test_an_archive_is_sent_as_servers_other_than_amazons_take_it_too(
