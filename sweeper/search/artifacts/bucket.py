@@ -12,6 +12,15 @@ from sweeper.study.storage_url import without_password
 
 _CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 2
 _LARGEST_PIECE = 5 << 30  # bytes; S3 takes no more at a time
+# What a server says where only the user can help, and how.
+_NEXT_STEPS = {
+    "NoSuchBucket": "make it, or correct the study's artifacts",
+    "AccessDenied": "have these keys allowed to get, put and delete objects in it",
+    "InvalidAccessKeyId": "correct AWS_ACCESS_KEY_ID, or the profile",
+    "SignatureDoesNotMatch": "correct AWS_SECRET_ACCESS_KEY, or the profile",
+    "NoCredentialsError": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    "SSLError": "set AWS_CA_BUNDLE to a file with the certificate that the server's is signed by",
+}
 
 
 class Bucket(Boto3ArtifactStore):
@@ -70,9 +79,15 @@ def open_bucket(name: str) -> tuple[Bucket, tuple[type[Exception], ...]]:
 
 
 def words_of(error: Exception) -> str:
-    """What went wrong, without passwords."""
-    lines = str(error).splitlines() or [type(error).__name__]
-    return without_password(lines[0])
+    """What went wrong, without passwords, and what to do where it is known."""
+    code = _code(error)
+    if code is None:
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+    else:
+        message = error.response["Error"].get("Message")  # type: ignore[attr-defined]
+        said = ": ".join(filter(None, (code, message)))
+    next_step = _NEXT_STEPS.get(code or type(error).__name__)
+    return without_password(said) + (f". Next: {next_step}" if next_step else "")
 
 
 def _code(error: BaseException) -> str | None:

@@ -29,6 +29,7 @@ class Place:
     """Where archives are, by their names.
 
     Args:
+        name: As the study says it.
         store: Optuna's.
         prefix: Before every name, with what separates them.
         errors: What the store raises where it cannot be reached.
@@ -36,10 +37,12 @@ class Place:
 
     def __init__(
         self,
+        name: str,
         store: FileSystemArtifactStore | Boto3ArtifactStore,
         prefix: str,
         errors: tuple[type[Exception], ...],
     ) -> None:
+        self._name = name
         self._store = store
         self._prefix = prefix
         self._errors = errors
@@ -82,7 +85,7 @@ class Place:
         except ArtifactNotFound as error:
             raise NotThere from error
         except self._errors as error:
-            raise PlaceAway(_words(error)) from error
+            raise PlaceAway(f"{self._name}: {_words(error)}") from error
 
 
 def _words(error: Exception) -> str:
@@ -101,11 +104,12 @@ def open_place(spec: StudySpec) -> Place | None:
         return None
     parts = bucket_and_prefix(spec.artifacts)
     if parts is None:
-        return Place(_Folder(spec.folder / spec.artifacts, spec.folder_name), "", (OSError,))
+        folder = _Folder(spec.folder / spec.artifacts, spec.folder_name)
+        return Place(spec.artifacts, folder, "", (OSError,))
     bucket, prefix = parts
     store, errors = open_bucket(bucket)
     prefix = "/".join(filter(None, (prefix, spec.folder_name))) + "/"
-    return Place(store, prefix, errors)
+    return Place(spec.artifacts, store, prefix, errors)
 
 
 class _Folder(FileSystemArtifactStore):

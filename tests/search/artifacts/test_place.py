@@ -87,8 +87,10 @@ def test_a_place_that_is_away_is_not_an_empty_one(ground: Ground) -> None:
 
 def test_a_bucket_that_is_not_there_is_away_and_not_empty(tmp_path: Path, bucket: Bucket) -> None:
     place = place_at(tmp_path, "s3://another/of/mine")
-    with pytest.raises(PlaceAway, match="NoSuchBucket"):
+    with pytest.raises(PlaceAway) as refused:
         place.put("one.tar", io.BytesIO(b"first"))
+    assert str(refused.value).startswith("s3://another/of/mine: NoSuchBucket")
+    assert str(refused.value).endswith(". Next: make it, or correct the study's artifacts")
     with pytest.raises(PlaceAway, match="NoSuchBucket"):
         content_of(place, "one.tar")
     place.remove("one.tar")
@@ -103,7 +105,7 @@ def test_a_place_that_was_away_has_what_it_had(tmp_path: Path, bucket: Bucket) -
     place = place_at(tmp_path, "s3://bucket")
     place.put("one.tar", io.BytesIO(b"first"))
     bucket.server.kill()
-    with pytest.raises(PlaceAway, match="Could not connect"):
+    with pytest.raises(PlaceAway, match=r"^s3://bucket: Could not connect"):
         place.put("two.tar", io.BytesIO(b"second"))
     bucket.server.start()
     place.put("two.tar", io.BytesIO(b"second"))
@@ -156,6 +158,17 @@ def test_an_archive_is_sent_as_servers_other_than_amazons_take_it_too(
     (headers,) = sent
     assert headers["Content-Length"] == "5"
     assert not {"Transfer-Encoding", "X-Amz-Trailer"} & set(headers)
+
+
+def test_keys_that_are_missing_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Bucket(monkeypatch) as bucket:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        bucket.set("AWS_DEFAULT_REGION", "us-east-1")
+        with pytest.raises(PlaceAway, match=r"credentials\. Next: set AWS_ACCESS_KEY_ID and"):
+            place_at(tmp_path, "s3://bucket").put("one.tar", io.BytesIO(b"first"))
 
 
 def test_a_profile_that_is_not_there_is_said_at_once(

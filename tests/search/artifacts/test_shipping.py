@@ -253,7 +253,7 @@ def test_a_place_that_stays_away_costs_what_it_has_and_no_more(
         shipping.begin(taken)
     second.release(taken)
 
-    assert "cannot be fetched (No such file or directory)" in caplog.text
+    assert f"cannot be fetched ({place}: No such file or directory)" in caplog.text
     assert "goes on from step 0" in caplog.text
     place.with_name("elsewhere").rename(place)
     with Shipping(first, lambda: False) as shipping:  # what it has is still the furthest

@@ -195,7 +195,7 @@ def test_while_the_place_is_away_training_goes_on_and_is_sent_by_the_next_worker
 
     join(first)
 
-    assert "cannot be sent (No such file or directory); training goes on" in caplog.text
+    assert f"cannot be sent ({store}: No such file or directory); training goes on" in caplog.text
     assert "is sent when a worker is started here again" in caplog.text
     assert [trial.state.is_finished() for trial in trials(first)] == [True] * 6
     assert load_results(StudyStore(second, create=False)).best is not None
