@@ -73,10 +73,14 @@ class Place:
             finally:
                 source.close()
 
-    def remove(self, name: str) -> None:
-        """Forget an archive; what cannot be forgotten now stays, and is in nobody's way."""
-        with suppress(PlaceAway, NotThere), self._reached():
-            self._store.remove(self._prefix + name)
+    def remove(self, name: str) -> bool:
+        """Forget an archive; False where it cannot be forgotten now, and is in nobody's way."""
+        try:
+            with suppress(NotThere), self._reached():
+                self._store.remove(self._prefix + name)
+        except PlaceAway:
+            return False
+        return True
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

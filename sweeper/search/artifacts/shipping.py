@@ -63,6 +63,7 @@ class Shipping:
         self._claims: dict[int, Claim] = {}  # in hand, by their numbers
         self._records: dict[int, Record] = {}  # as the storage has them
         self._refused: dict[int, frozenset[str]] = {}
+        self._gone: dict[int, frozenset[str]] = {}  # that the records name still, and are removed
         self._debts = Debts(store)
         self._lock = threading.RLock()  # one archive at a time, and the records
         self._is_away = False
@@ -172,24 +173,24 @@ class Shipping:
             PlaceAway: The archive could not be kept.
             StorageInternalError: The storage's server is away.
         """
-        before = self._stored(claim)
+        before, gone = self._stored(claim), self._gone.get(claim.number, frozenset())
+        perhaps = tuple(name for name in before.announced if name not in gone)
         name = f"{claim.number:04d}-{uuid.uuid4().hex}.tar"
         # Said before it is sent, as those that are no longer needed are before they are removed:
         # should this worker die in between, the next one removes them.
-        announced = replace(before, announced=(*before.announced, name)[-_MOST_ANNOUNCED:])
+        announced = replace(before, announced=(*perhaps, name)[-_MOST_ANNOUNCED:])
         if not self._note(claim, self._newest(claim, announced)):
             return False
         archive = self._put(place, claim, name, has_ended)
         kept = before.archives[: 0 if has_ended else _KEPT - 1]
-        old = {archive.name for archive in before.archives[len(kept) :]}.union(before.announced)
-        now = Record(before.owner, (archive, *kept), has_ended, announced=tuple(sorted(old)))
+        old = (*perhaps, *(archive.name for archive in before.archives[len(kept) :]))
+        now = Record(before.owner, (archive, *kept), has_ended, announced=old)
         record = self._newest(claim, now)
         if not self._note(claim, record):
             place.remove(archive.name)
             return False
         keep_origin(self._folder(claim), Origin(record.owner, archive.name))
-        for gone in record.announced:
-            place.remove(gone)
+        self._gone[claim.number] = frozenset(filter(place.remove, record.announced))
         self._say_back()
         return True
 

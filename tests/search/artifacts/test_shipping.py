@@ -135,7 +135,7 @@ def test_archives_whose_worker_died_before_it_removed_them_are_removed(
     first, second = machines
     claim = claimed(first)
     with monkeypatch.context() as dying, Shipping(first, lambda: False) as shipping:
-        dying.setattr(Place, "remove", lambda *_: None)
+        dying.setattr(Place, "remove", lambda *_: False)
         shipping.bring(claim)
         shipping.begin(claim)
         for steps in (2, 4, 6):
@@ -152,6 +152,28 @@ def test_archives_whose_worker_died_before_it_removed_them_are_removed(
         assert second.finish(taken, result())
 
     assert names(second) == {archive.name for archive in record_of(second).archives}
+
+
+def test_what_is_removed_is_removed_once(
+    machines: tuple[StudyStore, StudyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = machines
+    removed = list[str]()
+
+    def remove(place: Place, name: str) -> bool:
+        removed.append(name)
+        return really_remove(place, name)
+
+    really_remove = Place.remove
+    monkeypatch.setattr(Place, "remove", remove)
+    claim = claimed(store)
+    with Shipping(store, lambda: False) as shipping:
+        shipping.begin(claim)
+        for steps in range(2, 22, 2):
+            train(store, claim, steps)
+            wait_for(shipped(store, steps))
+    assert len(removed) == len(set(removed)) >= 8
+    assert len(record_of(store).announced) <= 1
 
 
 def test_a_worker_that_lost_its_trial_cannot_put_its_state_in_the_place_of_the_newer(
