@@ -153,17 +153,18 @@ class Shipping:
 
     def _send_if_newer(self, place: Place, claim: Claim) -> None:
         record = self._records[claim.number]
-        newest = self._newest(claim, record)
-        has_moved, step = newest != record, newest_checkpoint(self._folder(claim))
+        step = newest_checkpoint(self._folder(claim))
         sent = -2 if record.newest is None else record.newest.step
-        if step > sent or (step == -1 and has_moved):  # a command has no checkpoints
+        # A command has no checkpoints.
+        if step > sent or (step == -1 and self._newest(claim, record) != record):
             try:
                 self._send(place, claim, has_ended=False)
             except PlaceAway as error:
                 self._say_away(claim, error)
             else:
                 return
-        if has_moved:
+        record = self._records[claim.number]  # with what was announced, if anything was
+        if (newest := self._newest(claim, record)) != record:
             self._note(claim, newest)
 
     def _send(self, place: Place, claim: Claim, *, has_ended: bool) -> bool:
@@ -178,7 +179,7 @@ class Shipping:
         name = f"{claim.number:04d}-{uuid.uuid4().hex}.tar"
         # Said before it is sent, as those that are no longer needed are before they are removed:
         # should this worker die in between, the next one removes them.
-        announced = replace(before, announced=(*perhaps, name)[-_MOST_ANNOUNCED:])
+        announced = replace(before, announced=_shortened((*perhaps, name)))
         if not self._note(claim, self._newest(claim, announced)):
             return False
         archive = self._put(place, claim, name, has_ended)
@@ -270,6 +271,15 @@ class Shipping:
         if self._is_away:
             _log.warning("artifacts: trials are being sent again")
         self._is_away = False
+
+
+def _shortened(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Of too many, the first and the last: what was tried in the midst of an outage left nothing.
+
+    The first may be whole in the place that did not come to say so.
+    """
+    half = _MOST_ANNOUNCED // 2
+    return names if len(names) <= _MOST_ANNOUNCED else (*names[:half], *names[-half:])
 
 
 def send_owed(store: StudyStore) -> None:

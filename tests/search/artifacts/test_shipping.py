@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -16,7 +17,7 @@ from sweeper.search.artifacts import fetching as fetching_module
 from sweeper.search.artifacts import shipping as shipping_module
 from sweeper.search.artifacts.archive import newest_checkpoint
 from sweeper.search.artifacts.fetching import fetch_ended
-from sweeper.search.artifacts.place import Place
+from sweeper.search.artifacts.place import Place, PlaceAway
 from sweeper.search.artifacts.record import Record
 from sweeper.search.artifacts.shipping import Shipping
 from sweeper.search.claim import Claim
@@ -174,6 +175,31 @@ def test_what_is_removed_is_removed_once(
             wait_for(shipped(store, steps))
     assert len(removed) == len(set(removed)) >= 8
     assert len(record_of(store).announced) <= 1
+
+
+def test_what_came_whole_to_a_place_that_could_not_say_so_is_removed_after_a_long_outage(
+    machines: tuple[StudyStore, StudyStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, _ = machines
+    tries = list[str]()
+    really_put = Place.put
+
+    def put(place: Place, name: str, content: IO[bytes]) -> None:
+        tries.append(name)
+        if len(tries) < 2 or len(tries) > 20:
+            really_put(place, name, content)
+        if len(tries) <= 20:
+            raise PlaceAway("it is away")
+
+    monkeypatch.setattr(Place, "put", put)
+    claim = claimed(store)
+    with Shipping(store, lambda: False) as shipping:
+        shipping.begin(claim)
+        train(store, claim, 2)
+        wait_for(shipped(store, 2))
+        shipping.deliver(claim)
+        assert store.finish(claim, result())
+    assert names(store) == {archive.name for archive in record_of(store).archives}
 
 
 def test_a_worker_that_lost_its_trial_cannot_put_its_state_in_the_place_of_the_newer(
