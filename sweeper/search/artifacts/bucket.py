@@ -10,7 +10,8 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from sweeper.errors import StorageError
 from sweeper.study.storage_url import without_password
 
-_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 60, 2
+# A server that hangs is away within the time that schedulers leave a worker to end.
+_CONNECT_SECONDS, _READ_SECONDS, _ATTEMPTS = 5, 20, 2
 _LARGEST_PIECE = 5 << 30  # bytes; S3 takes no more at a time
 # What a server says where only the user can help, and how.
 _NEXT_STEPS = {

@@ -67,7 +67,8 @@ class Shipping:
         self._debts = Debts(store)
         self._lock = threading.RLock()  # one archive at a time, and the records
         self._is_away = False
-        self._away_until = 0.0  # on the monotonic clock; before, ended trials are owed at once
+        self._away_until = 0.0  # on the monotonic clock; before, nothing is tried
+        self._why_away = ""
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="artifacts", daemon=True)
 
@@ -126,8 +127,6 @@ class Shipping:
             if self._place is None or claim.number not in self._claims:
                 return
             try:
-                if has_ended and time.monotonic() < self._away_until:
-                    raise PlaceAway("it was away a moment ago")  # trials do not wait in a row
                 self._send(self._place, claim, has_ended=has_ended)
                 tell_floors(self._store)
             except (PlaceAway, StorageInternalError) as error:
@@ -174,6 +173,8 @@ class Shipping:
             PlaceAway: The archive could not be kept.
             StorageInternalError: The storage's server is away.
         """
+        if time.monotonic() < self._away_until:
+            raise PlaceAway(self._why_away)
         before, gone = self._stored(claim), self._gone.get(claim.number, frozenset())
         perhaps = tuple(name for name in before.announced if name not in gone)
         name = f"{claim.number:04d}-{uuid.uuid4().hex}.tar"
@@ -202,10 +203,14 @@ class Shipping:
             file.seek(0)
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
+            began = time.monotonic()
             try:
                 place.put(name, file)
-            except PlaceAway:
-                self._away_until = time.monotonic() + RENEW_SECONDS
+            except PlaceAway as error:
+                # A server that hangs is found out late: trials do not wait for that in a row, nor
+                # does who was told to leave.
+                now = time.monotonic()
+                self._away_until, self._why_away = now + (now - began), str(error)
                 raise
         return Archive(name, digest, size, step)
 

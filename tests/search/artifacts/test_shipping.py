@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -324,3 +325,31 @@ def test_how_far_a_trial_elsewhere_is_can_be_seen_here(
         assert running.point == Point(6, 60, seconds=0.6)
         (trial, *_) = load_results(second).trials
         assert (trial.state, trial.tokens, trial.seconds) == ("running", 60, 0.6)
+
+
+def test_trials_do_not_wait_in_a_row_for_a_place_that_hangs(
+    machines: tuple[StudyStore, StudyStore],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(shipping_module, "RENEW_SECONDS", 60.0)
+    store, _ = machines
+    tries = []
+
+    def hang(place: Place, name: str, content: object) -> None:
+        tries.append(name)
+        time.sleep(1.0)
+        raise PlaceAway("it hangs")
+
+    monkeypatch.setattr(Place, "put", hang)
+    claims = [claimed(store), claimed(store), claimed(store)]
+    with Shipping(store, lambda: True) as shipping:
+        for claim in claims:
+            shipping.begin(claim)
+            train(store, claim, 2)
+        shipping.hand_over(claims[0])
+        shipping.hand_over(claims[1])
+        shipping.deliver(claims[2])
+    assert len(tries) == 1
+    assert caplog.text.count("cannot be sent (it hangs)") == 1
+    assert "what trial 2 left is in this machine's folder alone" in caplog.text
