@@ -71,13 +71,20 @@ def test_a_trial_that_begins_beside_others_is_waited_for() -> None:
     assert pulse.limit_s == pytest.approx(5.0)
 
 
-def test_silence_ends_with_a_beat_and_means_nothing_without_a_trial() -> None:
+def test_silence_ends_with_a_beat_and_means_nothing_before_the_first_trial() -> None:
     pulse = pulse_after(0.1, 0.1)
     assert silent(pulse, 4.0) is None
     pulse.beat(0, 104.0, is_rung_next=False)
     assert silent(pulse, 4.0) is None
+    assert silent(Pulse(RULE), 2 * FIRST_SECONDS) is None
+
+
+def test_those_who_have_ended_a_trial_hang_as_well() -> None:
+    """They are about to ask for another one, or to leave."""
+    pulse = pulse_after(0.1, 0.1)
     pulse.end(0)
-    assert silent(pulse, 1000.0) is None
+    assert silent(pulse, pulse.limit_s - 0.5) is None
+    assert silent(pulse, 1.0) is not None
 
 
 def test_our_own_sleep_is_nobodys_silence() -> None:

@@ -32,10 +32,12 @@ from tests.search.test_runner import curves
 pytestmark = pytest.mark.usefixtures("stored_in_memory")
 
 NUM_TRIALS = 3
+# Sixty steps: a child goes on while its points are read, and must not be done before it is struck.
+TOKENS_PER_TRIAL = 16_000
 
 
 def spec_of(new_study: NewStudy, name: str) -> StudySpec:
-    budget = {"trials": NUM_TRIALS, "tokens_per_trial": 2000}
+    budget = {"trials": NUM_TRIALS, "tokens_per_trial": TOKENS_PER_TRIAL}
     workers = {"hang": {"factor": 2, "at_least": 4}}
     prune = {"spike": "off", "plateau": "off"}
     return new_study(name, budget=budget, prune=prune, workers=workers)
@@ -123,6 +125,29 @@ def test_trials_of_a_child_that_was_killed_or_hangs_go_on_alone_and_come_to_the_
     assert "after step" in told
     assert "it hung: no step for" in (trial_folder(spec, 2) / "crashes.log").read_text()
     assert not [*(spec.output_folder / "workers").iterdir()]
+
+
+def test_a_child_that_hangs_after_its_last_trial_is_given_up(
+    new_study: NewStudy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of(new_study, "done")
+    settle = worker_module._Worker.settle
+    stopped: list[int] = []
+
+    def settle_and_stop(worker: worker_module._Worker, number: int, ended: object) -> None:
+        if number == NUM_TRIALS - 1:
+            stopped.extend(children())
+            for child in stopped:
+                os.kill(child, signal.SIGSTOP)
+        settle(worker, number, ended)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker_module._Worker, "settle", settle_and_stop)
+
+    assert work(order_for(spec, slots=1)) == WorkReport()
+
+    assert stopped
+    trials = StudyStore(spec, create=False).trials()
+    assert [trial.state for trial in trials] == [TrialState.COMPLETE] * NUM_TRIALS
 
 
 def test_a_child_that_always_dies_ends_the_worker(

@@ -46,9 +46,11 @@ class Pulse:
         self._longest_s = 0.0
         self._knows_evaluations = False
         self._silence_s = 0.0
+        self._has_begun = False
 
     def begin(self, number: int) -> None:
         """A trial is given to those who train."""
+        self._has_begun = True
         self._trials[number] = _Trial()
         self._silence_s = 0.0
 
@@ -77,7 +79,7 @@ class Pulse:
         self._silence_s = 0.0
 
     def tick(self, seconds: float) -> None:
-        """So long nothing was heard of any trial."""
+        """So long nothing was heard of those who train."""
         self._silence_s += min(seconds, _MOST_TICK_SECONDS)
 
     @property
@@ -96,8 +98,12 @@ class Pulse:
         )
 
     def hang(self) -> str | None:
-        """What is wrong, in words; None where nothing is."""
-        if not self._trials or self._silence_s <= self.limit_s:
+        """What is wrong, in words; None where nothing is.
+
+        Before the first trial nothing is: a large corpus takes its time. After the last, those who
+        train are about to ask for another one, or to leave.
+        """
+        if not self._has_begun or self._silence_s <= self.limit_s:
             return None
         usual = f", usually {statistics.median(self._steps_s):.2g} s" if self._steps_s else ""
         return f"it hung: no step for {self._silence_s:.0f} s{usual}, and was killed (workers.hang)"
